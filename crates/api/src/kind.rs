@@ -1,0 +1,296 @@
+//! What the generic machinery knows of a kind: one `Kind` a kind, one file each in [`crate::kinds`].
+
+use serde_json::Value;
+
+use crate::field::FieldErrors;
+use crate::schema::TypeId;
+
+/// Whether objects live in namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Scope {
+    Namespaced,
+    Cluster,
+}
+
+/// The fixed facts of a kind in one version, as discovery shows them.
+#[derive(Debug)]
+pub struct KindInfo {
+    /// Empty for the core group.
+    pub group: &'static str,
+    /// As in `v1`.
+    pub version: &'static str,
+    /// As in `Pod`.
+    pub kind: &'static str,
+    /// As in `pods`.
+    pub plural: &'static str,
+    /// As in `pod`.
+    pub singular: &'static str,
+    /// As in `po`.
+    pub short_names: &'static [&'static str],
+    /// As in `all`.
+    pub categories: &'static [&'static str],
+    /// Whether objects live in namespaces.
+    pub scope: Scope,
+    /// In upstream's discovery order (alphabetical).
+    pub verbs: &'static [&'static str],
+    /// What hangs below an object.
+    pub subresources: &'static [Subresource],
+    /// Keys in the store start with `/registry/<this>/`: mostly the plural, see upstream's storage prefixes
+    /// (`services/specs`, `services/endpoints`, `minions`, `leases`, ...).
+    pub store_prefix: &'static str,
+}
+
+impl KindInfo {
+    /// `v1` or `apps/v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// Whether the kind has a `status` subresource.
+    pub fn has_status(&self) -> bool {
+        self.subresources.iter().any(|sub| sub.name == "status")
+    }
+
+    /// The type in the schema table.
+    ///
+    /// # Panics
+    /// Where the table doesn't know the kind, which a test over all kinds rules out.
+    pub fn type_id(&self) -> TypeId {
+        crate::schema::type_of(self.group, self.version, self.kind)
+            .unwrap_or_else(|| panic!("the schema table has no {}/{} {}", self.group, self.version, self.kind))
+    }
+}
+
+/// A subresource, as discovery shows it.
+#[derive(Debug)]
+pub struct Subresource {
+    /// As in `status`.
+    pub name: &'static str,
+    /// The kind of its objects, as in `Scale`, with its group and version where they differ from the parent's.
+    pub kind: &'static str,
+    /// As in `autoscaling`; empty where it is the parent's.
+    pub group: &'static str,
+    /// As in `v1`; empty where it is the parent's.
+    pub version: &'static str,
+    /// In upstream's discovery order.
+    pub verbs: &'static [&'static str],
+}
+
+/// Which part of an object a write is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The object itself; its status stays as it was.
+    Main,
+    /// The `status` subresource: everything else stays as it was.
+    Status,
+    /// Another subresource that writes the object: `ephemeralcontainers`, `resize`, `approval`, `finalize`.
+    Sub(&'static str),
+}
+
+/// What the rules of a kind may know besides the object.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// Now, as `metav1.Time`.
+    pub now: &'a str,
+    /// Who asks, for objects that record it.
+    pub user: &'a str,
+    /// The groups of who asks.
+    pub groups: &'a [String],
+}
+
+/// A column of a table (`metav1.TableColumnDefinition`).
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// As in `Name`.
+    pub name: &'static str,
+    /// `string`, `integer`, `date`, ...
+    pub kind: &'static str,
+    /// `name` for the name column, else empty.
+    pub format: &'static str,
+    /// For people.
+    pub description: &'static str,
+    /// 0 for the normal view, 1 for `-o wide`.
+    pub priority: i32,
+}
+
+/// How names of a kind are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameRule {
+    /// RFC 1123 subdomain, up to 253 characters. Most kinds.
+    Subdomain,
+    /// RFC 1123 label, up to 63 characters.
+    Label,
+    /// RFC 1035 label (Service).
+    Label1035,
+    /// A path segment (RBAC kinds): not `.`, not `..`, no `/`, no `%`.
+    PathSegment,
+}
+
+/// Where the `scale` subresource looks.
+#[derive(Clone, Copy, Debug)]
+pub struct ScalePaths {
+    /// JSON pointer of the label selector in the object (`/spec/selector`).
+    pub selector: &'static str,
+    /// Whether the selector is a `LabelSelector` or a plain map (ReplicationController).
+    pub selector_is_map: bool,
+}
+
+/// How an object is deleted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deletion {
+    /// At once (when no finalizers hold it).
+    Now,
+    /// The object stays for so many seconds with a deletion timestamp, until its keeper removes it (pods).
+    Graceful {
+        /// `metadata.deletionGracePeriodSeconds`.
+        seconds: i64,
+    },
+    /// The object stays until its own finalization is over (namespaces).
+    Finalize,
+}
+
+/// The rules of a kind in one version. Objects come in upstream's normal form ([`crate::schema::normalize`]),
+/// defaults applied. Sources of rules: the kind's documentation page and what upstream answers.
+pub trait Kind: Send + Sync + 'static {
+    /// The fixed facts.
+    fn info(&self) -> &'static KindInfo;
+
+    /// The kind whose form is stored, where it isn't this one (`events.k8s.io/v1` is stored as core `v1`).
+    fn stored_as(&self) -> Option<&'static dyn Kind> {
+        None
+    }
+
+    /// From this form to the stored one.
+    fn to_stored(&self, object: Value) -> Value {
+        object
+    }
+
+    /// From the stored form to this one.
+    fn from_stored(&self, object: Value) -> Value {
+        object
+    }
+
+    /// How names are checked.
+    fn name_rule(&self) -> NameRule {
+        NameRule::Subdomain
+    }
+
+    /// Fills in what the client left out. Called for requests and for stored objects alike, so it must
+    /// be idempotent.
+    fn set_defaults(&self, _object: &mut Value) {}
+
+    /// What a new object may not bring with it. The generic part has dropped `status` (where there is such a
+    /// subresource) and set `generation` to 1 (where [`Kind::counts_generations`]).
+    fn prepare_create(&self, _object: &mut Value, _rules: &Rules<'_>) {}
+
+    /// What an update may not touch, and what it causes. The generic part has kept `status` (or everything
+    /// else, for [`Part::Status`]) and counts `generation` when anything outside metadata and status changed.
+    fn prepare_update(&self, _new: &mut Value, _old: &Value, _part: Part, _rules: &Rules<'_>) {}
+
+    /// Whether `metadata.generation` is kept for this kind.
+    fn counts_generations(&self) -> bool {
+        false
+    }
+
+    /// Checks a new object. Metadata is checked by the generic part, before.
+    fn validate_create(&self, _object: &Value, _errors: &mut FieldErrors) {}
+
+    /// Checks an update. Metadata is checked by the generic part, before. Does not call
+    /// [`Kind::validate_create`] by itself: an implementation that wants that does it.
+    fn validate_update(&self, _new: &Value, _old: &Value, _part: Part, _errors: &mut FieldErrors) {}
+
+    /// Warnings for the client (HTTP header `Warning`), on create (`old` is none) and update.
+    fn warnings(&self, _new: &Value, _old: Option<&Value>) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether a PUT may make an object that isn't there.
+    fn allows_create_on_update(&self) -> bool {
+        false
+    }
+
+    /// Whether a PUT without resourceVersion overwrites whatever is there.
+    fn allows_unconditional_update(&self) -> bool {
+        true
+    }
+
+    /// How this object is deleted, given the grace that the client asked for.
+    fn deletion(&self, _object: &Value, _grace_seconds: Option<i64>) -> Deletion {
+        Deletion::Now
+    }
+
+    /// What happens to dependents when the client doesn't say: `Background`, or `Orphan`.
+    fn default_propagation(&self) -> &'static str {
+        "Background"
+    }
+
+    /// The scale subresource, where there is one.
+    fn scale(&self) -> Option<ScalePaths> {
+        None
+    }
+
+    /// Columns of a table after upstream's printers.
+    fn columns(&self) -> &'static [Column] {
+        DEFAULT_COLUMNS
+    }
+
+    /// The cells of an object's row; `now` is for ages.
+    fn row(&self, object: &Value, now: jiff::Timestamp) -> Vec<Value> {
+        vec![object["metadata"]["name"].clone(), age(&object["metadata"]["creationTimestamp"], now)]
+    }
+
+    /// Selectable fields besides `metadata.name` and `metadata.namespace`, in a fixed order, present for every object.
+    fn selectable(&self, _object: &Value) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+/// `Name` and `Created At`, where a kind has no columns of its own.
+pub const DEFAULT_COLUMNS: &[Column] = &[
+    Column { name: "Name", kind: "string", format: "name", description: "Name of the object.", priority: 0 },
+    Column { name: "Created At", kind: "date", format: "", description: "When the object was made.", priority: 0 },
+];
+
+/// The age of something as a table shows it: `5s`, `3m12s`, `2d4h`, or `<unknown>`.
+pub fn age(created: &Value, now: jiff::Timestamp) -> Value {
+    let Some(created) = created.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok()) else {
+        return "<unknown>".into();
+    };
+    human_duration(now.as_second() - created.as_second()).into()
+}
+
+/// A span as upstream's `duration.HumanDuration` shows it.
+pub fn human_duration(seconds: i64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let two = |big: i64, big_unit: &str, small: i64, small_unit: &str| {
+        if small == 0 { format!("{big}{big_unit}") } else { format!("{big}{big_unit}{small}{small_unit}") }
+    };
+    match seconds {
+        ..-1 => "<invalid>".into(),
+        -1..0 => "0s".into(),
+        0..120 => format!("{seconds}s"),
+        _ if minutes < 10 => two(minutes, "m", seconds % 60, "s"),
+        _ if minutes < 180 => format!("{minutes}m"),
+        _ if hours < 8 => two(hours, "h", minutes % 60, "m"),
+        _ if hours < 48 => format!("{hours}h"),
+        _ if hours < 192 => two(days, "d", hours % 24, "h"),
+        _ if days < 365 * 2 => format!("{days}d"),
+        _ if days < 365 * 8 => two(days / 365, "y", days % 365, "d"),
+        _ => format!("{}y", days / 365),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::human_duration;
+
+    #[test]
+    fn durations_are_upstreams() {
+        for (seconds, text) in
+            [(0, "0s"), (119, "119s"), (120, "2m"), (125, "2m5s"), (600, "10m"), (3 * 3600, "3h"), (90_000, "25h"), (200_000, "2d7h"), (86_400 * 30, "30d")]
+        {
+            assert_eq!(human_duration(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The vocabulary of the Kubernetes API, as values: the schema table, objects and their bytes, kinds and
+//! their rules, quantities, selectors, patches, protobuf, and the form of a call.
+//!
+//! Nothing here does I/O or reads a clock.
+
+pub mod call;
+pub mod field;
+pub mod kind;
+pub mod kinds;
+pub mod object;
+pub mod patch;
+pub mod protobuf;
+pub mod quantity;
+pub mod schema;
+pub mod selector;
+pub mod status;
+
+pub use call::{Body, Listing, Options, PatchKind, Request, Resource, Response, Transport, Verb, WatchEvent, WatchKind};
+pub use field::{FieldError, FieldErrors, Path};
+pub use kind::{Column, Kind, KindInfo, Part, Rules, Scope};
+pub use object::{Header, Object, Owner};
+pub use status::{Reason, Status};

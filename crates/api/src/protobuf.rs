@@ -1,0 +1,1 @@
+//! Kubernetes' protobuf, driven by the schema table.
