@@ -158,7 +158,13 @@ impl FieldErrors {
         self.0.is_empty()
     }
 
-    fn push(&mut self, kind: FieldErrorKind, path: &Path<'_>, shown: Option<String>, detail: impl Into<String>) {
+    fn push(
+        &mut self,
+        kind: FieldErrorKind,
+        path: &Path<'_>,
+        shown: Option<String>,
+        detail: impl Into<String>,
+    ) {
         self.0.push(FieldError { kind, field: path.to_string(), shown, detail: detail.into() });
     }
 
@@ -207,7 +213,12 @@ impl FieldErrors {
 
     /// `Too many: ACTUAL: must have at most LIMIT items`.
     pub fn too_many(&mut self, path: &Path<'_>, actual: usize, items_max: usize) {
-        self.push(FieldErrorKind::TooMany, path, Some(actual.to_string()), format!("must have at most {items_max} items"));
+        self.push(
+            FieldErrorKind::TooMany,
+            path,
+            Some(actual.to_string()),
+            format!("must have at most {items_max} items"),
+        );
     }
 }
 

@@ -44,7 +44,11 @@ pub struct KindInfo {
 impl KindInfo {
     /// `v1` or `apps/v1`.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     /// Whether the kind has a `status` subresource.
@@ -57,8 +61,9 @@ impl KindInfo {
     /// # Panics
     /// Where the table doesn't know the kind, which a test over all kinds rules out.
     pub fn type_id(&self) -> TypeId {
-        crate::schema::type_of(self.group, self.version, self.kind)
-            .unwrap_or_else(|| panic!("the schema table has no {}/{} {}", self.group, self.version, self.kind))
+        crate::schema::type_of(self.group, self.version, self.kind).unwrap_or_else(|| {
+            panic!("the schema table has no {}/{} {}", self.group, self.version, self.kind)
+        })
     }
 }
 
@@ -249,7 +254,13 @@ pub trait Kind: Send + Sync + 'static {
 /// `Name` and `Created At`, where a kind has no columns of its own.
 pub const DEFAULT_COLUMNS: &[Column] = &[
     Column { name: "Name", kind: "string", format: "name", description: "Name of the object.", priority: 0 },
-    Column { name: "Created At", kind: "date", format: "", description: "When the object was made.", priority: 0 },
+    Column {
+        name: "Created At",
+        kind: "date",
+        format: "",
+        description: "When the object was made.",
+        priority: 0,
+    },
 ];
 
 /// The age of something as a table shows it: `5s`, `3m12s`, `2d4h`, or `<unknown>`.
@@ -287,9 +298,17 @@ mod tests {
 
     #[test]
     fn durations_are_upstreams() {
-        for (seconds, text) in
-            [(0, "0s"), (119, "119s"), (120, "2m"), (125, "2m5s"), (600, "10m"), (3 * 3600, "3h"), (90_000, "25h"), (200_000, "2d7h"), (86_400 * 30, "30d")]
-        {
+        for (seconds, text) in [
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (125, "2m5s"),
+            (600, "10m"),
+            (3 * 3600, "3h"),
+            (90_000, "25h"),
+            (200_000, "2d7h"),
+            (86_400 * 30, "30d"),
+        ] {
             assert_eq!(human_duration(seconds), text);
         }
     }

@@ -15,7 +15,9 @@ pub mod schema;
 pub mod selector;
 pub mod status;
 
-pub use call::{Body, Listing, Options, PatchKind, Request, Resource, Response, Transport, Verb, WatchEvent, WatchKind};
+pub use call::{
+    Body, Listing, Options, PatchKind, Request, Resource, Response, Transport, Verb, WatchEvent, WatchKind,
+};
 pub use field::{FieldError, FieldErrors, Path};
 pub use kind::{Column, Kind, KindInfo, Part, Rules, Scope};
 pub use object::{Header, Object, Owner};

@@ -42,7 +42,10 @@ impl Header {
         let metadata = &object["metadata"];
         let text = |key: &str| -> Box<str> { metadata[key].as_str().unwrap_or_default().into() };
         let labels = metadata["labels"].as_object().map_or_else(BTreeMap::new, |labels| {
-            labels.iter().filter_map(|(key, value)| Some((key.as_str().into(), value.as_str()?.into()))).collect()
+            labels
+                .iter()
+                .filter_map(|(key, value)| Some((key.as_str().into(), value.as_str()?.into())))
+                .collect()
         });
         let owners = metadata["ownerReferences"].as_array().map_or_else(Vec::new, |owners| {
             owners
@@ -223,7 +226,9 @@ fn split(value: &Value) -> (Bytes, Bytes) {
         write_entry(&mut out, key, entry);
     }
     out.push(b'}');
-    for (key, entry) in object.iter().filter(|(key, _)| !matches!(key.as_str(), "apiVersion" | "kind" | "metadata")) {
+    for (key, entry) in
+        object.iter().filter(|(key, _)| !matches!(key.as_str(), "apiVersion" | "kind" | "metadata"))
+    {
         out.push(b',');
         write_entry(&mut out, key, entry);
     }

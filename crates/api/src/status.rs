@@ -65,9 +65,25 @@ impl Reason {
     pub fn parse(word: &str) -> Reason {
         use Reason::*;
         [
-            Unauthorized, Forbidden, NotFound, AlreadyExists, Conflict, Gone, Invalid, ServerTimeout, StoreReadError,
-            Timeout, TooManyRequests, BadRequest, MethodNotAllowed, NotAcceptable, RequestEntityTooLarge,
-            UnsupportedMediaType, InternalError, Expired, ServiceUnavailable,
+            Unauthorized,
+            Forbidden,
+            NotFound,
+            AlreadyExists,
+            Conflict,
+            Gone,
+            Invalid,
+            ServerTimeout,
+            StoreReadError,
+            Timeout,
+            TooManyRequests,
+            BadRequest,
+            MethodNotAllowed,
+            NotAcceptable,
+            RequestEntityTooLarge,
+            UnsupportedMediaType,
+            InternalError,
+            Expired,
+            ServiceUnavailable,
         ]
         .into_iter()
         .find(|reason| reason.as_str() == word)
@@ -107,13 +123,18 @@ impl Status {
 
     /// 404 for a path that nothing serves.
     pub fn no_such_path() -> Status {
-        Status::new(404, Reason::NotFound, "the server could not find the requested resource").with_details(json!({}))
+        Status::new(404, Reason::NotFound, "the server could not find the requested resource")
+            .with_details(json!({}))
     }
 
     /// 409 for a name that is taken.
     pub fn already_exists(group: &str, resource: &str, name: &str) -> Status {
-        Status::new(409, Reason::AlreadyExists, format!("{} \"{name}\" already exists", qualified(group, resource)))
-            .with_details(subject(group, resource, name))
+        Status::new(
+            409,
+            Reason::AlreadyExists,
+            format!("{} \"{name}\" already exists", qualified(group, resource)),
+        )
+        .with_details(subject(group, resource, name))
     }
 
     /// 409 for a write against something that has changed.
@@ -126,8 +147,11 @@ impl Status {
     /// 403 for an object: `pods "web" is forbidden: WHY`.
     pub fn forbidden(group: &str, resource: &str, name: &str, why: &str) -> Status {
         let what = qualified(group, resource);
-        let message =
-            if name.is_empty() { format!("{what} is forbidden: {why}") } else { format!("{what} \"{name}\" is forbidden: {why}") };
+        let message = if name.is_empty() {
+            format!("{what} is forbidden: {why}")
+        } else {
+            format!("{what} \"{name}\" is forbidden: {why}")
+        };
         Status::new(403, Reason::Forbidden, message).with_details(subject(group, resource, name))
     }
 
@@ -187,7 +211,9 @@ impl Status {
         put(&mut details, "kind", kind);
         let causes: Vec<Value> = errors
             .iter()
-            .map(|error| json!({"reason": error.kind.reason(), "message": error.body(), "field": error.field}))
+            .map(
+                |error| json!({"reason": error.kind.reason(), "message": error.body(), "field": error.field}),
+            )
             .collect();
         details.insert("causes".into(), Value::Array(causes));
         Status::new(422, Reason::Invalid, message).with_details(Value::Object(details))
@@ -231,7 +257,11 @@ impl Status {
 
     /// Reads a `Status` object that another server sent.
     pub fn from_value(value: &Value) -> Status {
-        let code = value.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok()).unwrap_or(500);
+        let code = value
+            .get("code")
+            .and_then(Value::as_u64)
+            .and_then(|code| u16::try_from(code).ok())
+            .unwrap_or(500);
         let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
         let mut status = Status::new(code, Reason::parse(text("reason")), text("message"));
         status.0.details = value.get("details").cloned();

@@ -1,9 +1,93 @@
 //! Every kind, one file each, and the registry of what is served.
 
+mod certificate_signing_request;
+mod cluster_role;
+mod cluster_role_binding;
+mod config_map;
+mod controller_revision;
+mod cron_job;
+mod csi_driver;
+mod csi_node;
+mod daemon_set;
+mod deployment;
+mod endpoint_slice;
+mod endpoints;
+mod event;
+mod event_v1;
+mod horizontal_pod_autoscaler;
+mod horizontal_pod_autoscaler_v1;
+mod ingress;
+mod ingress_class;
+mod job;
+mod lease;
+mod limit_range;
+mod namespace;
+mod node;
+mod persistent_volume;
+mod persistent_volume_claim;
+mod pod;
+mod pod_disruption_budget;
+mod pod_template;
+mod priority_class;
+mod replica_set;
+mod replication_controller;
+mod resource_quota;
+mod role;
+mod role_binding;
+mod runtime_class;
+mod secret;
+mod service;
+mod service_account;
+mod stateful_set;
+mod storage_class;
+mod volume_attachment;
+
 use crate::kind::Kind;
 
 /// Every kind that is served, in the order of discovery.
-pub static ALL: &[&dyn Kind] = &[];
+pub static ALL: &[&dyn Kind] = &[
+    &config_map::ConfigMap,
+    &endpoints::Endpoints,
+    &event::Event,
+    &limit_range::LimitRange,
+    &namespace::Namespace,
+    &node::Node,
+    &persistent_volume_claim::PersistentVolumeClaim,
+    &persistent_volume::PersistentVolume,
+    &pod::Pod,
+    &pod_template::PodTemplate,
+    &replication_controller::ReplicationController,
+    &resource_quota::ResourceQuota,
+    &secret::Secret,
+    &service_account::ServiceAccount,
+    &service::Service,
+    &controller_revision::ControllerRevision,
+    &daemon_set::DaemonSet,
+    &deployment::Deployment,
+    &replica_set::ReplicaSet,
+    &stateful_set::StatefulSet,
+    &event_v1::EventV1,
+    &horizontal_pod_autoscaler::HorizontalPodAutoscaler,
+    &horizontal_pod_autoscaler_v1::HorizontalPodAutoscalerV1,
+    &cron_job::CronJob,
+    &job::Job,
+    &certificate_signing_request::CertificateSigningRequest,
+    &ingress_class::IngressClass,
+    &ingress::Ingress,
+    &pod_disruption_budget::PodDisruptionBudget,
+    &cluster_role_binding::ClusterRoleBinding,
+    &cluster_role::ClusterRole,
+    &role_binding::RoleBinding,
+    &role::Role,
+    &csi_driver::CSIDriver,
+    &csi_node::CSINode,
+    &storage_class::StorageClass,
+    &volume_attachment::VolumeAttachment,
+    &priority_class::PriorityClass,
+    &lease::Lease,
+    &runtime_class::RuntimeClass,
+    &endpoint_slice::EndpointSlice,
+];
 
 /// The kind behind a resource of a path.
 pub fn by_resource(group: &str, version: &str, plural: &str) -> Option<&'static dyn Kind> {
