@@ -1,1 +1,3 @@
-//! See Cargo.toml.
+//! System calls: namespaces, mounts, idmaps, netlink, cgroups. The only crate with `unsafe`.
+
+pub mod netlink;

@@ -1,0 +1,129 @@
+//! The network of one node, as its callers see it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use tokio::sync::oneshot;
+
+use crate::{
+    Applied, AttachRequest, Cidr, Error, NodeNetConfig, PodNetwork, Reconciled, Result, ServicePort,
+    ServicePortKey,
+};
+
+/// A request to the node's network thread, with the place for its answer.
+pub(crate) enum Command {
+    Attach(AttachRequest, oneshot::Sender<Result<PodNetwork>>),
+    Detach(String, oneshot::Sender<Result<()>>),
+    List(oneshot::Sender<Result<Vec<PodNetwork>>>),
+    Reconcile(BTreeSet<String>, oneshot::Sender<Result<Reconciled>>),
+    PeerRoutes(BTreeMap<Cidr, IpAddr>, oneshot::Sender<Result<()>>),
+    Services(Box<BTreeMap<ServicePortKey, ServicePort>>, oneshot::Sender<Result<Applied>>),
+    Close(oneshot::Sender<Result<()>>),
+}
+
+/// The network of one node. Cloning shares it. A thread of its own does the work, one request after
+/// another, so no call here blocks the caller's runtime; an answer that isn't awaited doesn't undo its
+/// request.
+#[derive(Clone)]
+pub struct NodeNetwork {
+    config: Arc<NodeNetConfig>,
+    requests: Sender<Command>,
+}
+
+// === impl NodeNetwork ===
+
+impl NodeNetwork {
+    /// Brings up what all pods share (gateway device, forwarding, nftables table), finds what an earlier
+    /// process left, and starts making pod networks ahead of need.
+    ///
+    /// # Errors
+    /// A field of `config` that can't be served, or the kernel's refusal.
+    pub async fn start(config: NodeNetConfig) -> Result<Self> {
+        config.validate()?;
+        let (requests, _inbox) = std::sync::mpsc::channel();
+        Ok(NodeNetwork { config: Arc::new(config), requests })
+    }
+
+    /// What this network was made from.
+    pub fn config(&self) -> &NodeNetConfig {
+        &self.config
+    }
+
+    /// Gives a pod a network namespace, an address and its host ports. Asked again for the same owner it
+    /// answers with what that owner has (host ports are brought to the new request).
+    ///
+    /// # Errors
+    /// No address left, a host port taken, or the kernel's refusal.
+    pub async fn attach(&self, request: AttachRequest) -> Result<PodNetwork> {
+        self.ask(|reply| Command::Attach(request, reply)).await
+    }
+
+    /// Takes a pod's network away. An owner that has none is no error.
+    ///
+    /// # Errors
+    /// The kernel's refusal; the pod's network is then still listed and can be detached again.
+    pub async fn detach(&self, owner: &str) -> Result<()> {
+        let owner = owner.to_owned();
+        self.ask(|reply| Command::Detach(owner, reply)).await
+    }
+
+    /// All pods that have a network, by owner.
+    ///
+    /// # Errors
+    /// Only [`Error::Closed`].
+    pub async fn list(&self) -> Result<Vec<PodNetwork>> {
+        self.ask(Command::List).await
+    }
+
+    /// To be called once after a start, with the owners that still live: everything else is removed.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub async fn reconcile(&self, live: BTreeSet<String>) -> Result<Reconciled> {
+        self.ask(|reply| Command::Reconcile(live, reply)).await
+    }
+
+    /// Brings the routes to the other nodes' pods (their pod CIDR by their address) to `desired`.
+    ///
+    /// # Errors
+    /// IPv6, or the kernel's refusal (such as an address that can't be reached directly).
+    pub async fn set_peer_routes(&self, desired: BTreeMap<Cidr, IpAddr>) -> Result<()> {
+        self.ask(|reply| Command::PeerRoutes(desired, reply)).await
+    }
+
+    /// Brings the forwarding of services to `desired`, all of it: what is not in there is removed. The
+    /// first call after a start writes everything in one transaction, later ones only what changed.
+    ///
+    /// # Errors
+    /// IPv6, two services that claim one address and port, or the kernel's refusal; the state before the
+    /// call then stays in force.
+    pub async fn apply_services(&self, desired: BTreeMap<ServicePortKey, ServicePort>) -> Result<Applied> {
+        self.ask(|reply| Command::Services(Box::new(desired), reply)).await
+    }
+
+    /// Ends the network's thread and waits for it. Pods keep their networks.
+    ///
+    /// # Errors
+    /// Only [`Error::Closed`], when it was closed before.
+    pub async fn close(&self) -> Result<()> {
+        self.ask(Command::Close).await
+    }
+
+    /// Removes everything a network with this `config` made: interfaces, network namespaces, routes, the
+    /// nftables table, the state directory. Pods that still run lose their network. Nothing there is no
+    /// error. No [`NodeNetwork`] may be open for the same config.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub async fn purge(config: NodeNetConfig) -> Result<()> {
+        config.validate()
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(command(reply)).map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+}
