@@ -1,1 +1,12 @@
-//! See Cargo.toml.
+//! The container runtime of a node: images, sandboxes, containers, exec, logs and their cgroups.
+//!
+//! [`Runtime`] is the interface the kubelet works against; its shape follows the Container Runtime Interface
+//! (`runtime.v1`), so that another runtime can stand behind it.
+
+mod error;
+mod traits;
+mod types;
+
+pub use error::{Result, RuntimeError};
+pub use traits::Runtime;
+pub use types::*;
