@@ -1,0 +1,92 @@
+//! `cargo xtask answers`: replays recorded exchanges with upstream's API server against a fresh one of ours
+//! and prints how much of each topic agrees.
+
+mod compare;
+mod diff;
+mod play;
+mod report;
+mod scenario;
+mod template;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use futures::stream::{self, StreamExt};
+
+use crate::server::{Running, Target};
+
+/// How many scenarios are played side by side.
+const SIDE_BY_SIDE: usize = 16;
+
+/// Arguments of `cargo xtask answers`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// TOPIC or TOPIC/NAME; everything where none is given.
+    what: Vec<String>,
+    /// Where the recorded exchanges are.
+    #[arg(long, default_value = "../shared/upstream/answers")]
+    from: PathBuf,
+    /// A running server (https://HOST:PORT) instead of a fresh one.
+    #[arg(long, requires_all = ["token", "ca"])]
+    server: Option<String>,
+    /// The administrator's bearer token of --server.
+    #[arg(long)]
+    token: Option<String>,
+    /// The file with the certificate authority of --server.
+    #[arg(long)]
+    ca: Option<PathBuf>,
+    /// How many differences of a scenario are shown.
+    #[arg(long, default_value_t = 5)]
+    differences: usize,
+    /// Only the shares, no differences.
+    #[arg(long, short)]
+    quiet: bool,
+    /// Fails below the shares (steps that agree, by topic) written in this file; raises them where they rose.
+    #[arg(long)]
+    floor: Option<PathBuf>,
+    /// The binary to start.
+    #[arg(long)]
+    cox: Option<PathBuf>,
+}
+
+/// Plays the scenarios and prints the shares.
+pub async fn run(args: Args) -> Result<()> {
+    let scenarios = scenario::load(&args.from, &args.what)?;
+    if scenarios.is_empty() {
+        bail!("no scenario in {} is named {}", args.from.display(), args.what.join(", "));
+    }
+    let (target, running) = match (&args.server, &args.token, &args.ca) {
+        (Some(url), Some(token), Some(ca)) => (Target::new(url, token, ca)?, None),
+        _ => {
+            let running = Running::start(args.cox.as_deref(), &["--no-node", "--store", "memory"]).await?;
+            (running.target()?, Some(running))
+        }
+    };
+    let target = Arc::new(target);
+    let orders: BTreeSet<i64> = scenarios.iter().map(|scenario| scenario.order).collect();
+    let mut results = Vec::new();
+    for order in orders {
+        // Those of tables, lists of everything and the like come before or after the others.
+        let width = if order == 50 { SIDE_BY_SIDE } else { SIDE_BY_SIDE / 2 };
+        let batch = scenarios.iter().filter(|scenario| scenario.order == order);
+        let played: Vec<_> = stream::iter(batch)
+            .map(|scenario| {
+                let target = target.clone();
+                async move { play::play(&target, scenario).await.with_context(|| scenario.name.clone()) }
+            })
+            .buffered(width)
+            .collect()
+            .await;
+        for result in played {
+            results.push(result?);
+        }
+    }
+    drop(running);
+    report::print(&results, args.quiet, args.differences);
+    match &args.floor {
+        Some(floor) => report::hold_floor(&results, floor),
+        None => Ok(()),
+    }
+}
