@@ -8,6 +8,7 @@ pub mod field;
 pub mod kind;
 pub mod kinds;
 pub mod object;
+pub mod openapi;
 pub mod patch;
 pub mod protobuf;
 pub mod quantity;

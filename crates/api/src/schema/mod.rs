@@ -1,11 +1,12 @@
 //! The schema table: every field of every type, as data generated from registry packages
 //! (`cargo xtask schema`), plus a small overlay of facts that the packages lack.
 
-/// A type of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TypeId(pub u16);
+mod decode;
+mod field;
+mod normal;
+mod types;
 
-/// The type of a kind.
-pub fn type_of(_group: &str, _version: &str, _kind: &str) -> Option<TypeId> {
-    None
-}
+pub use decode::{DecodeError, Decoded, Strictness, check_value, decode_json, decode_value, parse_json};
+pub use field::{Field, ListType, MapType, MergeStrategy, Omit, Shape};
+pub use normal::normalize;
+pub use types::{TypeId, type_named, type_of};
