@@ -21,8 +21,6 @@ pub enum Shape {
     Time,
     /// `metav1.MicroTime`: a string in RFC 3339 with six decimals.
     MicroTime,
-    /// `metav1.Duration`: a string such as `1m30s`.
-    Duration,
     /// `resource.Quantity`: a string (numbers are accepted).
     Quantity,
     /// `intstr.IntOrString`: an integer of 32 bits or a string.
@@ -106,6 +104,8 @@ pub struct Field {
     pub pointer: bool,
     /// How apply takes it, where it is a list.
     pub list: ListType,
+    /// Whether OpenAPI says the list type; where it doesn't, a list is atomic.
+    pub list_declared: bool,
     /// How apply takes it, where it is an object or a map: the field's own word, or else its type's.
     pub map: MapType,
     /// How a strategic merge patch takes it.
@@ -114,9 +114,29 @@ pub struct Field {
     pub default: &'static str,
     /// Upstream's Go type, where it isn't what the shape says (`v1.RestartPolicy`); for messages.
     pub go: &'static str,
-    /// The field's number in protobuf; 0 where it has none.
-    pub tag: u16,
+    /// The field's number in protobuf, after the numbers of the messages that embed it (where Go embeds a
+    /// struct, protobuf has a message between); filled up with zeros. All zero where protobuf has no such field.
+    pub tags: [u8; 3],
+    /// Whether a list is a message of its own in protobuf (`items = 1`).
+    pub wrapped: bool,
 }
+
+/// A field without any facts, for the generated table to start from.
+pub const FIELD: Field = Field {
+    name: "",
+    shape: Shape::String,
+    required: false,
+    omit: Omit::Empty,
+    pointer: false,
+    list: ListType::Atomic,
+    list_declared: false,
+    map: MapType::Granular,
+    merge: MergeStrategy { merge: false, retain_keys: false, key: "" },
+    default: "",
+    go: "",
+    tags: [0; 3],
+    wrapped: false,
+};
 
 impl Field {
     /// Whether an absent value is written as `null` when the field is never omitted: pointers, lists and maps.

@@ -4,9 +4,11 @@
 mod decode;
 mod field;
 mod normal;
+#[rustfmt::skip]
+mod table;
 mod types;
 
 pub use decode::{DecodeError, Decoded, Strictness, check_value, decode_json, decode_value, parse_json};
 pub use field::{Field, ListType, MapType, MergeStrategy, Omit, Shape};
 pub use normal::normalize;
-pub use types::{TypeId, type_named, type_of};
+pub use types::{TypeId, type_named, type_of, types};
