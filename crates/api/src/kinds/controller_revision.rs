@@ -1,6 +1,11 @@
 //! `ControllerRevision` of `apps/v1`.
 
-use crate::kind::{Kind, KindInfo, Scope};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::common::cells::{self, column};
+use super::common::walk::int;
+use crate::kind::{Column, Kind, KindInfo, Scope};
 
 /// The kind's rules.
 pub struct ControllerRevision;
@@ -19,8 +24,28 @@ static INFO: KindInfo = KindInfo {
     store_prefix: "controllerrevisions",
 };
 
+static COLUMNS: &[Column] = &[
+    cells::NAME,
+    column("Controller", "string", "Object whose state this was."),
+    column("Revision", "string", "Number of the state."),
+    cells::AGE,
+];
+
 impl Kind for ControllerRevision {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        vec![
+            cells::name(object),
+            cells::controller(object),
+            int(object, "revision").into(),
+            cells::age(object, now),
+        ]
     }
 }

@@ -1,6 +1,16 @@
 //! `DaemonSet` of `apps/v1`.
 
-use crate::kind::{Kind, KindInfo, Scope, Subresource};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::common::cells::{self, column};
+use super::common::label_selector;
+use super::common::walk::{at, default, default_text, ensure, get, int, same, set, text};
+use super::pod::{spec_defaults, template};
+use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope, Subresource};
+
+/// Where the count of template changes is shown, which once was a field.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 /// The kind's rules.
 pub struct DaemonSet;
@@ -25,8 +35,91 @@ static INFO: KindInfo = KindInfo {
     store_prefix: "daemonsets",
 };
 
+static COLUMNS: &[Column] = &[
+    cells::NAME,
+    column("Desired", "integer", "Nodes that should run a pod."),
+    column("Current", "integer", "Nodes that run a pod and should."),
+    column("Ready", "integer", "Nodes whose pod is ready."),
+    column("Up-to-date", "integer", "Nodes whose pod is made from the newest template."),
+    column("Available", "integer", "Nodes whose pod has been ready for long enough."),
+    column("Node Selector", "string", "Labels of the nodes that should run a pod."),
+    cells::AGE,
+    cells::CONTAINERS,
+    cells::IMAGES,
+    cells::SELECTOR,
+];
+
 impl Kind for DaemonSet {
     fn info(&self) -> &'static KindInfo {
         &INFO
     }
+
+    fn set_defaults(&self, object: &mut Value) {
+        let spec = ensure(object, "spec");
+        let strategy = ensure(spec, "updateStrategy");
+        default_text(strategy, "type", "RollingUpdate");
+        if text(strategy, "type") == "RollingUpdate" {
+            let rolling = ensure(strategy, "rollingUpdate");
+            default(rolling, "maxUnavailable", 1);
+            default(rolling, "maxSurge", 0);
+        }
+        default(spec, "revisionHistoryLimit", 10);
+        spec_defaults::template(spec, "template");
+    }
+
+    fn prepare_create(&self, object: &mut Value, _rules: &Rules<'_>) {
+        template::drop_disabled(object, None);
+        let given = template_generation(object);
+        set_template_generation(object, given.max(1));
+    }
+
+    /// The count of template changes is the server's: the client's word about it is not heard.
+    fn prepare_update(&self, new: &mut Value, old: &Value, part: Part, _rules: &Rules<'_>) {
+        if part == Part::Status {
+            return;
+        }
+        template::drop_disabled(new, Some(old));
+        let template = |object: &Value| at(object, &["spec", "template"]).cloned();
+        let changed = !same(template(new).as_ref(), template(old).as_ref());
+        set_template_generation(new, template_generation(old) + i64::from(changed));
+    }
+
+    fn counts_generations(&self) -> bool {
+        true
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        let (spec, status) = (&object["spec"], &object["status"]);
+        let pods = at(spec, &["template", "spec"]);
+        let [containers, images] = cells::containers(pods);
+        vec![
+            cells::name(object),
+            int(status, "desiredNumberScheduled").into(),
+            int(status, "currentNumberScheduled").into(),
+            int(status, "numberReady").into(),
+            int(status, "updatedNumberScheduled").into(),
+            int(status, "numberAvailable").into(),
+            cells::labels(pods.and_then(|pods| get(pods, "nodeSelector")).and_then(Value::as_object)),
+            cells::age(object, now),
+            containers,
+            images,
+            label_selector::show(get(spec, "selector")).into(),
+        ]
+    }
+}
+
+fn template_generation(object: &Value) -> i64 {
+    at(object, &["metadata", "annotations", TEMPLATE_GENERATION])
+        .and_then(Value::as_str)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
+}
+
+fn set_template_generation(object: &mut Value, generation: i64) {
+    let annotations = ensure(ensure(object, "metadata"), "annotations");
+    set(annotations, TEMPLATE_GENERATION, generation.to_string());
 }

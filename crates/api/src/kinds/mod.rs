@@ -3,6 +3,7 @@
 mod certificate_signing_request;
 mod cluster_role;
 mod cluster_role_binding;
+mod common;
 mod config_map;
 mod controller_revision;
 mod cron_job;

@@ -1,0 +1,5 @@
+//! What the rules of several kinds share.
+
+pub mod cells;
+pub mod label_selector;
+pub mod walk;

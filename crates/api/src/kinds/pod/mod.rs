@@ -1,0 +1,182 @@
+//! `Pod` of `v1`.
+
+mod apparmor;
+mod create;
+mod defaults;
+mod qos;
+mod quantities;
+mod row;
+pub(super) mod spec_defaults;
+pub(super) mod template;
+pub(super) mod volume_defaults;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::common::walk::{at, flag, int_ptr, text};
+use crate::kind::{Column, Deletion, Kind, KindInfo, Rules, Scope, Subresource};
+
+/// The kind's rules.
+pub struct Pod;
+
+static INFO: KindInfo = KindInfo {
+    group: "",
+    version: "v1",
+    kind: "Pod",
+    plural: "pods",
+    singular: "pod",
+    short_names: &["po"],
+    categories: &["all"],
+    scope: Scope::Namespaced,
+    verbs: &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+    subresources: &[
+        Subresource {
+            name: "attach",
+            kind: "PodAttachOptions",
+            group: "",
+            version: "",
+            verbs: &["create", "get"],
+        },
+        Subresource { name: "binding", kind: "Binding", group: "", version: "", verbs: &["create"] },
+        Subresource {
+            name: "ephemeralcontainers",
+            kind: "Pod",
+            group: "",
+            version: "",
+            verbs: &["get", "patch", "update"],
+        },
+        Subresource {
+            name: "eviction",
+            kind: "Eviction",
+            group: "policy",
+            version: "v1",
+            verbs: &["create"],
+        },
+        Subresource {
+            name: "exec",
+            kind: "PodExecOptions",
+            group: "",
+            version: "",
+            verbs: &["create", "get"],
+        },
+        Subresource { name: "log", kind: "Pod", group: "", version: "", verbs: &["get"] },
+        Subresource {
+            name: "portforward",
+            kind: "PodPortForwardOptions",
+            group: "",
+            version: "",
+            verbs: &["create", "get"],
+        },
+        Subresource {
+            name: "proxy",
+            kind: "PodProxyOptions",
+            group: "",
+            version: "",
+            verbs: &["create", "delete", "get", "patch", "update"],
+        },
+        Subresource {
+            name: "resize",
+            kind: "Pod",
+            group: "",
+            version: "",
+            verbs: &["get", "patch", "update"],
+        },
+        Subresource {
+            name: "status",
+            kind: "Pod",
+            group: "",
+            version: "",
+            verbs: &["get", "patch", "update"],
+        },
+    ],
+    store_prefix: "pods",
+};
+
+impl Kind for Pod {
+    fn info(&self) -> &'static KindInfo {
+        &INFO
+    }
+
+    fn set_defaults(&self, object: &mut Value) {
+        defaults::pod(object);
+    }
+
+    fn prepare_create(&self, object: &mut Value, rules: &Rules<'_>) {
+        create::prepare(object, rules.now);
+    }
+
+    fn counts_generations(&self) -> bool {
+        true
+    }
+
+    /// The client's wish, else the pod's own grace; none at all for pods that no node has, and for those that
+    /// have ended.
+    fn deletion(&self, object: &Value, grace_seconds: Option<i64>) -> Deletion {
+        let spec = &object["spec"];
+        let ended = matches!(text(&object["status"], "phase"), "Succeeded" | "Failed");
+        let seconds = if ended || text(spec, "nodeName").is_empty() {
+            0
+        } else {
+            grace_seconds.or_else(|| int_ptr(spec, "terminationGracePeriodSeconds")).unwrap_or(0)
+        };
+        Deletion::Graceful { seconds: if seconds < 0 { 1 } else { seconds } }
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        row::COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        row::cells(object, now)
+    }
+
+    fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
+        let spec = &object["spec"];
+        let status = &object["status"];
+        let ip = at(status, &["podIPs"])
+            .and_then(|ips| ips.get(0))
+            .map_or_else(|| text(status, "podIP"), |first| text(first, "ip"));
+        vec![
+            ("spec.nodeName", text(spec, "nodeName").to_owned()),
+            ("spec.restartPolicy", text(spec, "restartPolicy").to_owned()),
+            ("spec.schedulerName", text(spec, "schedulerName").to_owned()),
+            ("spec.serviceAccountName", text(spec, "serviceAccountName").to_owned()),
+            ("spec.hostNetwork", flag(spec, "hostNetwork").to_string()),
+            ("status.phase", text(status, "phase").to_owned()),
+            ("status.podIP", ip.to_owned()),
+            ("status.nominatedNodeName", text(status, "nominatedNodeName").to_owned()),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn grace_is_the_clients_or_the_pods_own() {
+        for (node, phase, own, asked, seconds) in [
+            ("", "Pending", 30, None, 0),
+            ("", "Pending", 30, Some(10), 0),
+            ("n", "Running", 30, None, 30),
+            ("n", "Running", 30, Some(5), 5),
+            ("n", "Running", 30, Some(0), 0),
+            ("n", "Running", 30, Some(-4), 1),
+            ("n", "Succeeded", 30, None, 0),
+        ] {
+            let pod = json!({"spec": {"nodeName": node, "terminationGracePeriodSeconds": own},
+                "status": {"phase": phase}});
+            assert_eq!(Pod.deletion(&pod, asked), Deletion::Graceful { seconds }, "{node} {phase} {asked:?}");
+        }
+    }
+
+    #[test]
+    fn fields_to_select_by_are_always_there() {
+        let fields = Pod.selectable(&json!({"spec": {"hostNetwork": true}, "status": {"podIPs": [{"ip": "1.2.3.4"}]}}));
+        assert_eq!(fields.len(), 8);
+        assert!(fields.contains(&("spec.hostNetwork", "true".into())));
+        assert!(fields.contains(&("status.podIP", "1.2.3.4".into())));
+        assert!(fields.contains(&("spec.nodeName", String::new())));
+    }
+}
