@@ -111,3 +111,19 @@ pub fn take_terminal(terminal: BorrowedFd<'_>) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+/// Closes every descriptor but the standard streams and `keep`. For a forked child that never returns to the code
+/// of its parent: whatever owned the others is not used, nor dropped, in it.
+pub fn close_others(keep: &[BorrowedFd<'_>]) {
+    let mut keep: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd() as u32).collect();
+    keep.sort_unstable();
+    let mut start = 3;
+    for fd in keep.into_iter().chain(std::iter::once(u32::MAX)) {
+        if fd > start {
+            // SAFETY: the caller's promise: nothing in this process uses these descriptors any more. Kernels
+            // before 5.9 refuse, which leaves them open until exec closes them.
+            unsafe { libc::syscall(libc::SYS_close_range, start, fd - 1, 0) };
+        }
+        start = start.max(fd.saturating_add(1));
+    }
+}

@@ -1,7 +1,7 @@
 //! Signals as a file descriptor, and a clean slate before a program is executed.
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Blocks `signals` and gives a descriptor (non-blocking, close-on-exec) that becomes readable when one of
 /// them is pending.
@@ -55,4 +55,19 @@ fn set_of(signals: &[i32]) -> libc::sigset_t {
         }
         set.assume_init()
     }
+}
+
+/// Sends any signal by number, real-time ones too, to the process behind a pidfd.
+pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    // SAFETY: takes an open descriptor and numbers; no further information is given (null, no flags).
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
