@@ -132,6 +132,15 @@ pub enum NameRule {
     PathSegment,
 }
 
+/// Fields that a write does not own, as paths of field names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unowned {
+    /// These and what is below them.
+    Listed(&'static [&'static [&'static str]]),
+    /// All but these and what is below them; `*` stands for any element of a list.
+    AllBut(&'static [&'static [&'static str]]),
+}
+
 /// Where the `scale` subresource looks.
 #[derive(Clone, Copy, Debug)]
 pub struct ScalePaths {
@@ -248,6 +257,25 @@ pub trait Kind: Send + Sync + 'static {
     /// Selectable fields besides `metadata.name` and `metadata.namespace`, in a fixed order, present for every object.
     fn selectable(&self, _object: &Value) -> Vec<(&'static str, String)> {
         Vec::new()
+    }
+
+    /// What upstream says of a field that can't be selected by.
+    fn unknown_field_text(&self, field: &str) -> String {
+        if self.selectable(&Value::Null).is_empty() {
+            format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+        } else {
+            format!("field label not supported: {field}")
+        }
+    }
+
+    /// Which fields a write of this part does not own, whoever makes it, because the write can't change them
+    /// (upstream's reset fields). A path owns what is below it.
+    fn unowned(&self, part: Part) -> Unowned {
+        match part {
+            Part::Main if self.info().has_status() => Unowned::Listed(&[&["status"]]),
+            Part::Status => Unowned::Listed(&[&["spec"]]),
+            _ => Unowned::Listed(&[]),
+        }
     }
 }
 

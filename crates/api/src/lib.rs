@@ -21,6 +21,6 @@ pub use call::{
     Body, Listing, Options, PatchKind, Request, Resource, Response, Transport, Verb, WatchEvent, WatchKind,
 };
 pub use field::{FieldError, FieldErrors, Path};
-pub use kind::{Column, Kind, KindInfo, Part, Rules, Scope};
+pub use kind::{Column, Kind, KindInfo, Part, Rules, Scope, Unowned};
 pub use object::{Header, Object, Owner};
 pub use status::{Reason, Status};
