@@ -1,0 +1,125 @@
+//! A small HTTP client for probes and hooks: one request, one connection, certificates not checked (as upstream).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// How much of a body is read. Source: upstream's probe limit, 10 KiB.
+const BODY_BYTES_MAX: usize = 10 * 1024;
+
+/// Requests a path; brings the status and the beginning of the body.
+pub(crate) async fn get(host: &str, port: u16, path: &str, headers: &[(&str, &str)], tls: bool, timeout: Duration) -> Result<(u16, String), String> {
+    let url = format!("{}://{host}:{port}{path}", if tls { "https" } else { "http" });
+    let answer = async {
+        let stream = TcpStream::connect((host, port)).await.map_err(|error| format!("Get \"{url}\": dial tcp {host}:{port}: connect: {error}"))?;
+        if tls {
+            let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+            let connector = tokio_rustls::TlsConnector::from(Arc::new(trusting_config()?));
+            let stream = connector.connect(name, stream).await.map_err(|error| format!("Get \"{url}\": {error}"))?;
+            request(stream, host, port, path, headers).await
+        } else {
+            request(stream, host, port, path, headers).await
+        }
+    };
+    tokio::time::timeout(timeout, answer).await.unwrap_or_else(|_| {
+        Err(format!("Get \"{url}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"))
+    })
+}
+
+async fn request<S>(stream: S, host: &str, port: u16, path: &str, headers: &[(&str, &str)]) -> Result<(u16, String), String>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let mut request = hyper::Request::builder().method("GET").uri(path);
+    let given = |name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    if !given("host") {
+        request = request.header("Host", format!("{host}:{port}"));
+    }
+    if !given("user-agent") {
+        request = request.header("User-Agent", "kube-probe/1.36");
+    }
+    if !given("accept") {
+        request = request.header("Accept", "*/*");
+    }
+    request = request.header("Connection", "close");
+    for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
+        let text = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
+        Ok((status, text))
+    };
+    tokio::pin!(exchange);
+    tokio::select! {
+        biased;
+        answer = &mut exchange => answer,
+        ended = connection => match ended {
+            Ok(()) => exchange.await,
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+fn trusting_config() -> Result<rustls::ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Trusting(provider)))
+        .with_no_client_auth();
+    Ok(config)
+}
+
+/// Probes ask whether something answers, not who it is.
+/// Source: <https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/>
+#[derive(Debug)]
+struct Trusting(Arc<rustls::crypto::CryptoProvider>);
+
+impl ServerCertVerifier for Trusting {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
