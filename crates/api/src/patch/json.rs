@@ -1,0 +1,238 @@
+//! JSON patches (RFC 6902) with the liberties of upstream's library: a replaced key need not exist, indexes
+//! may be negative or have leading zeros, a missing value is null, and the first segment of a path is skipped
+//! whatever it is.
+
+use serde_json::{Map, Value};
+
+use crate::patch::go;
+use crate::status::{Reason, Status};
+
+/// More operations in one patch are refused.
+pub const OPERATIONS_MAX: usize = 10_000;
+
+/// Applies a list of operations.
+///
+/// # Errors
+/// 400 where the patch isn't a list of operations, 413 for too many of them, 422 where one doesn't apply.
+pub fn json(object: &Value, patch: &Value) -> Result<Value, Status> {
+    let operations = decode(patch)?;
+    let mut document = object.clone();
+    for operation in operations {
+        apply(&mut document, operation).ok_or_else(|| {
+            let message = "the server rejected our request due to an error in our request";
+            Status::new(422, Reason::Invalid, message).with_details(Value::Object(Map::new()))
+        })?;
+    }
+    Ok(document)
+}
+
+fn decode(patch: &Value) -> Result<Vec<&Map<String, Value>>, Status> {
+    let unfit = |value: &Value, wanted: &str| {
+        let kind = go::json_kind(value);
+        Status::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {kind} into Go value of type {wanted}"
+        ))
+    };
+    if patch.is_null() {
+        return Ok(Vec::new());
+    }
+    let list = patch.as_array().ok_or_else(|| unfit(patch, "[]handlers.jsonPatchOp"))?;
+    if list.len() > OPERATIONS_MAX {
+        let message = format!(
+            "Request entity is too large: The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}",
+            list.len()
+        );
+        return Err(Status::new(413, Reason::RequestEntityTooLarge, message));
+    }
+    list.iter()
+        .map(|each| {
+            let operation = each.as_object().ok_or_else(|| unfit(each, "handlers.jsonPatchOp"))?;
+            for key in ["op", "path", "from"] {
+                if let Some(value) = operation.get(key).filter(|value| !value.is_string() && !value.is_null()) {
+                    let kind = go::json_kind(value);
+                    return Err(Status::bad_request(format!(
+                        "error decoding patch: json: cannot unmarshal {kind} into Go struct field jsonPatchOp.{key} of type string"
+                    )));
+                }
+            }
+            Ok(operation)
+        })
+        .collect()
+}
+
+/// Applies one operation; none where it doesn't apply.
+fn apply(document: &mut Value, operation: &Map<String, Value>) -> Option<()> {
+    let text = |key: &str| operation.get(key).and_then(Value::as_str);
+    let value = || operation.get("value").cloned().unwrap_or(Value::Null);
+    let path = text("path")?;
+    match text("op")? {
+        "add" => {
+            let (parent, key) = find(document, path)?;
+            add(parent, &key, value())
+        }
+        "replace" if path.is_empty() => {
+            let value = value();
+            (value.is_object() || value.is_array()).then(|| *document = value)
+        }
+        "replace" => {
+            let (parent, key) = find(document, path)?;
+            match parent {
+                Value::Array(list) => {
+                    let at = index(&key, list.len())?;
+                    list[at] = value();
+                }
+                other => {
+                    other.as_object_mut()?.insert(key, value());
+                }
+            }
+            Some(())
+        }
+        "remove" => {
+            let (parent, key) = find(document, path)?;
+            remove(parent, &key).map(drop)
+        }
+        "move" => {
+            let (parent, key) = find(document, text("from")?)?;
+            let moved = remove(parent, &key)?;
+            let (parent, key) = find(document, path)?;
+            add(parent, &key, moved)
+        }
+        "copy" => {
+            let (parent, key) = find(document, text("from")?)?;
+            let copied = get(parent, &key)?;
+            let (parent, key) = find(document, path)?;
+            add(parent, &key, copied)
+        }
+        "test" => {
+            let found = if path.is_empty() {
+                document.clone()
+            } else {
+                let (parent, key) = find(document, path)?;
+                get(parent, &key)?
+            };
+            (found == value()).then_some(())
+        }
+        _ => None,
+    }
+}
+
+/// The object or list that holds the last segment of a path, and that segment.
+fn find<'a>(document: &'a mut Value, path: &str) -> Option<(&'a mut Value, String)> {
+    let mut segments = path.split('/').skip(1).map(|segment| segment.replace("~1", "/").replace("~0", "~"));
+    let mut key = segments.next()?;
+    let mut parent = document;
+    for next in segments {
+        parent = match parent {
+            Value::Array(list) => {
+                let at = index(&key, list.len())?;
+                &mut list[at]
+            }
+            other => other.as_object_mut()?.get_mut(&key)?,
+        };
+        key = next;
+    }
+    (parent.is_object() || parent.is_array()).then_some((parent, key))
+}
+
+/// An index below `length`; negative ones count from the end.
+fn index(key: &str, length: usize) -> Option<usize> {
+    let at: i64 = key.parse().ok()?;
+    let length = i64::try_from(length).ok()?;
+    let at = if at < 0 { at + length } else { at };
+    usize::try_from(at).ok().filter(|_| at < length)
+}
+
+/// What is there; a key that isn't there is null.
+fn get(parent: &Value, key: &str) -> Option<Value> {
+    match parent {
+        Value::Array(list) => Some(list[index(key, list.len())?].clone()),
+        other => Some(other.as_object()?.get(key).cloned().unwrap_or(Value::Null)),
+    }
+}
+
+fn add(parent: &mut Value, key: &str, value: Value) -> Option<()> {
+    match parent {
+        Value::Array(list) if key == "-" => list.push(value),
+        Value::Array(list) => {
+            let at = index(key, list.len() + 1)?;
+            list.insert(at, value);
+        }
+        other => {
+            other.as_object_mut()?.insert(key.to_owned(), value);
+        }
+    }
+    Some(())
+}
+
+fn remove(parent: &mut Value, key: &str) -> Option<Value> {
+    match parent {
+        Value::Array(list) => {
+            let at = index(key, list.len())?;
+            Some(list.remove(at))
+        }
+        other => other.as_object_mut()?.remove(key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn patched(patch: Value) -> Option<Value> {
+        let object = json!({"a": 1, "b": {"c/d": [1, 2, 3]}, "e": null});
+        super::json(&object, &patch).ok()
+    }
+
+    #[test]
+    fn operations_change_objects_and_lists() {
+        let list = |list: Value| Some(json!({"a": 1, "b": {"c/d": list}, "e": null}));
+        let path = |end: &str| format!("/b/c~1d/{end}");
+        assert_eq!(patched(json!([{"op": "add", "path": path("-"), "value": 4}])), list(json!([1, 2, 3, 4])));
+        assert_eq!(patched(json!([{"op": "add", "path": path("1"), "value": 4}])), list(json!([1, 4, 2, 3])));
+        assert_eq!(
+            patched(json!([{"op": "replace", "path": path("-1"), "value": 4}])),
+            list(json!([1, 2, 4]))
+        );
+        assert_eq!(
+            patched(json!([{"op": "replace", "path": path("00"), "value": 4}])),
+            list(json!([4, 2, 3]))
+        );
+        assert_eq!(patched(json!([{"op": "remove", "path": path("0")}])), list(json!([2, 3])));
+        assert_eq!(
+            patched(json!([{"op": "move", "from": path("0"), "path": path("-")}])),
+            list(json!([2, 3, 1]))
+        );
+        assert_eq!(
+            patched(json!([{"op": "copy", "from": "/a", "path": "/b"}, {"op": "remove", "path": "/e"}])),
+            Some(json!({"a": 1, "b": 1}))
+        );
+        assert!(patched(json!([{"op": "replace", "path": "/zz", "value": 1}])).is_some());
+        assert!(patched(json!([{"op": "test", "path": "/e", "value": null}])).is_some());
+        assert_eq!(patched(json!([{"op": "replace", "path": "", "value": {}}])), Some(json!({})));
+    }
+
+    #[test]
+    fn what_does_not_apply_is_an_error() {
+        for operation in [
+            json!({"op": "remove", "path": "/zz"}),
+            json!({"op": "test", "path": "/a", "value": 2}),
+            json!({"op": "add", "path": "/zz/y", "value": 2}),
+            json!({"op": "add", "path": "/b/c~1d/4", "value": 2}),
+            json!({"op": "replace", "path": "/b/c~1d/3", "value": 2}),
+            json!({"op": "add", "path": "/b/c~1d/x", "value": 2}),
+            json!({"op": "move", "from": "/zz", "path": "/y"}),
+            json!({"op": "merge", "path": "/a"}),
+            json!({"path": "/a"}),
+        ] {
+            let error =
+                super::json(&json!({"a": 1, "b": {"c/d": [1, 2, 3]}}), &json!([operation])).unwrap_err();
+            assert_eq!(error.code(), 422, "{operation}");
+        }
+        let error = super::json(&json!({}), &json!({"op": "add"})).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+        );
+    }
+}
