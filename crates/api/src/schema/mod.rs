@@ -2,6 +2,7 @@
 //! (`cargo xtask schema`), plus a small overlay of facts that the packages lack.
 
 mod base64;
+mod body;
 mod check;
 mod decode;
 mod field;
@@ -14,7 +15,8 @@ mod table;
 pub(crate) mod time;
 mod types;
 
-pub use decode::{DecodeError, Decoded, Strictness, check_value, decode_json, decode_value, parse_json};
+pub use body::{decode_json, decode_value};
+pub use decode::{DecodeError, Decoded, Strictness, check_value, parse_json};
 pub use field::{Field, ListType, MapType, MergeStrategy, Omit, Shape};
 pub use normal::normalize;
 pub use types::{TypeId, type_named, type_of, types};

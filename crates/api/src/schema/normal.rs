@@ -207,3 +207,78 @@ fn scalar(shape: &Shape, value: &mut Value) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::schema::type_of;
+
+    fn normal(group: &str, version: &str, kind: &str, mut value: Value) -> Value {
+        let of = type_of(group, version, kind).expect("a known kind");
+        normalize(of, &mut value);
+        let mut again = value.clone();
+        normalize(of, &mut again);
+        assert_eq!(again, value, "normalizing twice");
+        value
+    }
+
+    #[test]
+    fn what_go_always_writes_is_there() {
+        assert_eq!(
+            normal("", "v1", "Pod", json!({"status": {"conditions": [{"type": "Ready"}]}})),
+            json!({"metadata": {}, "spec": {"containers": null}, "status": {"conditions": [
+                {"type": "Ready", "status": "", "lastProbeTime": null, "lastTransitionTime": null}]}})
+        );
+        assert_eq!(
+            normal("rbac.authorization.k8s.io", "v1", "Role", json!({})),
+            json!({"metadata": {}, "rules": null})
+        );
+        assert_eq!(
+            normal("apps", "v1", "Deployment", json!({"spec": {"template": null}})),
+            json!({"metadata": {}, "status": {}, "spec": {"selector": null, "strategy": {},
+                "template": {"metadata": {}, "spec": {"containers": null}}}})
+        );
+    }
+
+    #[test]
+    fn empty_is_left_out_but_zero_behind_a_pointer_is_not() {
+        let value = json!({"metadata": {"labels": {}, "generation": 0, "creationTimestamp": null, "finalizers": []},
+            "spec": {"hostNetwork": false, "nodeName": "", "priority": 0, "hostUsers": false, "overhead": {},
+                "securityContext": {}, "containers": [{"name": "c"}], "unknown": 1}});
+        assert_eq!(
+            normal("", "v1", "Pod", value),
+            json!({"metadata": {}, "status": {}, "spec": {"priority": 0, "hostUsers": false, "securityContext": {},
+                "containers": [{"name": "c", "resources": {}}]}})
+        );
+    }
+
+    #[test]
+    fn scalars_have_their_canonical_form() {
+        let value = json!({"metadata": {"creationTimestamp": "2024-05-06T09:08:09.5+02:00"}, "data": {"a": "aGk\n="},
+            "immutable": false});
+        assert_eq!(
+            normal("", "v1", "Secret", value),
+            json!({"metadata": {"creationTimestamp": "2024-05-06T07:08:09Z"}, "data": {"a": "aGk="},
+                "immutable": false})
+        );
+        let value = json!({"spec": {"hard": {"cpu": "1000m", "memory": 1024}}});
+        assert_eq!(
+            normal("", "v1", "ResourceQuota", value)["spec"],
+            json!({"hard": {"cpu": "1", "memory": "1024"}})
+        );
+    }
+
+    #[test]
+    fn schemas_in_schemas_are_normalized() {
+        let schema = json!({"type": "object", "required": [], "items": {"type": "", "minimum": 1.0},
+            "additionalProperties": true, "default": {"a": null}});
+        let mut value = schema;
+        normalize(crate::schema::schema_props().expect("a known type"), &mut value);
+        assert_eq!(
+            value,
+            json!({"type": "object", "items": {"minimum": 1}, "additionalProperties": true, "default": {"a": null}})
+        );
+    }
+}
