@@ -65,6 +65,25 @@ impl NetId {
         format!("n{}", self.0)
     }
 
+    /// Interface group of this network's finished pod interfaces.
+    pub(crate) fn group_whole(&self) -> u32 {
+        self.group(0)
+    }
+
+    /// Interface group of this network's interfaces that are about to be deleted.
+    pub(crate) fn group_dead(&self) -> u32 {
+        self.group(1)
+    }
+
+    /// Groups are numbers of 31 bits, of which people use small ones: the id in base 37, above 2^30.
+    fn group(&self, which: u32) -> u32 {
+        let digits = self.0.bytes().fold(0u64, |n, b| {
+            let digit = if b.is_ascii_digit() { b - b'0' } else { b - b'a' + 10 };
+            n * 37 + u64::from(digit) + 1
+        });
+        0x4000_0000 | ((digits % 0x1fff_ffff) as u32) << 1 | which
+    }
+
     /// Name of the nftables table.
     pub(crate) fn table(&self) -> String {
         format!("cox-{}", self.0)

@@ -7,12 +7,20 @@
 //! Everything made in the kernel is named after a [`NetId`], survives the process, is found again by the
 //! next one, and is removed by `purge`. IPv4 only so far; IPv6 is refused by the name of the field.
 
+mod base;
+mod builder;
 mod cidr;
 mod config;
+mod core;
 mod error;
 mod fabric;
 mod node;
+mod plan;
+mod pods;
+mod rules;
 mod service;
+mod services;
+mod slot;
 
 pub use cidr::Cidr;
 pub use config::{

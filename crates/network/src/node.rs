@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 
 use tokio::sync::oneshot;
 
+use crate::base;
+use crate::core::{self, Message};
 use crate::{
     Applied, AttachRequest, Cidr, Error, NodeNetConfig, PodNetwork, Reconciled, Result, ServicePort,
     ServicePortKey,
@@ -27,9 +29,21 @@ pub(crate) enum Command {
 /// another, so no call here blocks the caller's runtime; an answer that isn't awaited doesn't undo its
 /// request.
 #[derive(Clone)]
-pub struct NodeNetwork {
-    config: Arc<NodeNetConfig>,
-    requests: Sender<Command>,
+pub struct NodeNetwork(Arc<Handle>);
+
+struct Handle {
+    config: NodeNetConfig,
+    requests: Sender<Message>,
+}
+
+// === impl Handle ===
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let (reply, _) = oneshot::channel();
+        // It fails when the thread was closed before.
+        let _ = self.requests.send(Message::Command(Command::Close(reply)));
+    }
 }
 
 // === impl NodeNetwork ===
@@ -42,13 +56,20 @@ impl NodeNetwork {
     /// A field of `config` that can't be served, or the kernel's refusal.
     pub async fn start(config: NodeNetConfig) -> Result<Self> {
         config.validate()?;
-        let (requests, _inbox) = std::sync::mpsc::channel();
-        Ok(NodeNetwork { config: Arc::new(config), requests })
+        let (requests, inbox) = channel();
+        let (started, ready) = oneshot::channel();
+        let handle = Handle { config: config.clone(), requests: requests.clone() };
+        std::thread::Builder::new()
+            .name(format!("net-{}", config.id))
+            .spawn(move || core::run(config, &inbox, requests, started))
+            .map_err(Error::file("start thread for", &handle.config.state_dir))?;
+        ready.await.map_err(|_| Error::Closed)??;
+        Ok(NodeNetwork(Arc::new(handle)))
     }
 
     /// What this network was made from.
     pub fn config(&self) -> &NodeNetConfig {
-        &self.config
+        &self.0.config
     }
 
     /// Gives a pod a network namespace, an address and its host ports. Asked again for the same owner it
@@ -118,12 +139,25 @@ impl NodeNetwork {
     /// # Errors
     /// The kernel's refusal.
     pub async fn purge(config: NodeNetConfig) -> Result<()> {
-        config.validate()
+        config.validate()?;
+        on_thread(move || base::purge(&config)).await
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T>>) -> Command) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(command(reply)).map_err(|_| Error::Closed)?;
+        self.0.requests.send(Message::Command(command(reply))).map_err(|_| Error::Closed)?;
         answer.await.map_err(|_| Error::Closed)?
     }
+}
+
+/// Runs `work` on a thread of its own, in the network namespace of the caller's, and waits for it.
+pub(crate) async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (reply, answer) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("net-once".into())
+        .spawn(move || drop(reply.send(work())))
+        .map_err(Error::file("start thread for", "network"))?;
+    answer.await.map_err(|_| Error::Closed)?
 }
