@@ -1,1 +1,4 @@
-//! See Cargo.toml.
+//! The controllers: a folder each, with a pure plan and a thin shell that acts.
+
+mod common;
+mod replicaset;
