@@ -19,6 +19,7 @@ use crate::pod::status::NodeFacts;
 use crate::sources::ApiSources;
 use crate::userns::IdRanges;
 use crate::worker::{Desired, Worker};
+use crate::server::Server;
 use crate::{register, services};
 
 /// What can go wrong when a kubelet starts.
@@ -75,6 +76,7 @@ impl Kubelet {
         let recorder = EventRecorder::new(client.clone(), &env, "kubelet", &config.node_name);
         let node = Arc::new(Node {
             facts: NodeFacts { host_ip: config.node_ip.to_string(), scheme: "cox://".into() },
+            pods: informers.scoped(Scope::on_node(&config.node_name)),
             services: informers.of(),
             sources: Box::new(ApiSources::new(client.clone(), env.clone())),
             events: Events(recorder),
@@ -85,15 +87,19 @@ impl Kubelet {
             runtime,
             network,
         });
-        let pods: Reader<Pod> = informers.scoped(Scope::on_node(&node.config.node_name));
         if let Some(network) = &node.network {
             let run = services::run(env.clone(), informers.clone(), network.clone(), node.config.node_name.clone());
             env.spawn(run);
         }
         register::register(&node).await;
         env.spawn(register::keep(node.clone()));
-        env.spawn(dispatch(node.clone(), pods));
+        env.spawn(dispatch(node.clone(), node.pods.clone()));
         Ok(Kubelet { node })
+    }
+
+    /// Serves logs, exec and the like, for as long as the kubelet lives.
+    pub fn serve(&self, server: Server) -> impl Future<Output = ()> + Send + use<> {
+        crate::server::serve(self.node.clone(), server)
     }
 
     /// The node's configuration.

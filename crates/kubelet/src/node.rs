@@ -25,6 +25,7 @@ pub(crate) struct Node {
     /// None where the node has no pod network.
     pub(crate) network: Option<NodeNetwork>,
     pub(crate) events: Events,
+    pub(crate) pods: Reader<Pod>,
     pub(crate) services: Reader<Service>,
     pub(crate) sources: Box<dyn Sources>,
     pub(crate) id_ranges: IdRanges,

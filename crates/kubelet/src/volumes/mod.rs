@@ -157,6 +157,18 @@ fn unsupported(volume: &Volume) -> Option<&'static str> {
     sorts.into_iter().find(|(_, present)| *present).map(|(name, _)| name)
 }
 
+/// Takes away every pod's directory below a kubelet's root directory, for a node that is removed.
+///
+/// # Errors
+/// Where a volume can't be unmounted or a directory not removed.
+pub fn remove_pod_dirs(root_dir: &Path) -> std::io::Result<()> {
+    let Ok(entries) = std::fs::read_dir(root_dir.join("pods")) else { return Ok(()) };
+    for entry in entries {
+        remove_all(&entry?.path())?;
+    }
+    Ok(())
+}
+
 /// Takes the pod's volumes away: tmpfs unmounted, then the directory removed.
 pub(crate) fn remove_all(dir: &Path) -> std::io::Result<()> {
     let empty_dirs = dir.join("volumes/kubernetes.io~empty-dir");
