@@ -1,4 +1,5 @@
 //! The controllers: a folder each, with a pure plan and a thin shell that acts.
 
 mod common;
+mod deployment;
 mod replicaset;
