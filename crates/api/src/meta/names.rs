@@ -102,18 +102,20 @@ pub fn dns1123_subdomain(text: &str) -> Messages {
     messages
 }
 
-/// A domain name whose labels may contain underscores.
+/// A domain name whose labels may contain underscores, also at their start (names of records, as in DNS searches).
 pub fn dns1123_subdomain_with_underscore(text: &str) -> Messages {
-    let label =
-        |label: &str| framed(label, |byte| lower_alphanumeric(byte) || byte == b'_', |byte| byte == b'-');
+    let label = |label: &str| {
+        let label = label.strip_prefix('_').unwrap_or(label);
+        framed(label, lower_alphanumeric, |byte| matches!(byte, b'-' | b'_'))
+    };
     let mut messages = Vec::new();
     if text.len() > SUBDOMAIN_BYTES_MAX {
         messages.push(too_many_characters(SUBDOMAIN_BYTES_MAX));
     }
     if !text.split('.').all(label) {
         messages.push(pattern_message(
-            "a valid subdomain must consist of lower case alphanumeric characters, '-', '.' or '_', and must start and end with an alphanumeric character",
-            "[_a-z0-9]([-_a-z0-9]*[_a-z0-9])?(\\.[_a-z0-9]([-_a-z0-9]*[_a-z0-9])?)*",
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character",
+            "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*",
             &["example.com"],
         ));
     }

@@ -1,52 +1,41 @@
-//! `metav1.LabelSelector` inside objects: whether it is valid, what it matches, and how it is shown.
+//! `metav1.LabelSelector` inside objects: whether it is valid, and how it is shown.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::check;
 use super::walk::{get, list, map, text};
+use crate::field::{FieldErrors, Path};
+use crate::meta::{names, validate_labels};
+use crate::selector::LabelSelector;
 
-/// Whether labels match. No selector matches nothing, an empty one everything; a faulty one is an error.
-///
-/// # Errors
-/// Where upstream couldn't make a selector of it: an unknown operator, values where none may be or the other way
-/// round, bad keys and values.
-pub fn matches(selector: Option<&Value>, labels: &Map<String, Value>) -> Result<bool, ()> {
-    let Some(selector) = selector else { return Ok(false) };
-    check(selector)?;
-    let value = |key: &str| labels.get(key).and_then(Value::as_str);
-    let equal = map(selector, "matchLabels").iter().all(|(key, wanted)| value(key) == wanted.as_str());
-    Ok(equal
-        && list(selector, "matchExpressions").iter().all(|expression| {
-            let have = value(text(expression, "key"));
-            let among = |have: &str| list(expression, "values").iter().any(|each| each == have);
-            match text(expression, "operator") {
-                "In" => have.is_some_and(among),
-                "NotIn" => !have.is_some_and(among),
-                "Exists" => have.is_some(),
-                _ => have.is_none(),
-            }
-        }))
-}
-
-/// Whether upstream could make a selector of it.
-///
-/// # Errors
-/// See [`matches`].
-pub fn check(selector: &Value) -> Result<(), ()> {
-    let good = |ok: bool| if ok { Ok(()) } else { Err(()) };
-    for (key, value) in map(selector, "matchLabels") {
-        good(is_key(key) && is_value(value.as_str().unwrap_or_default()))?;
-    }
-    for expression in list(selector, "matchExpressions") {
+/// Checks a selector; none is fine. `any_value` leaves the values of expressions alone.
+pub fn validate(selector: Option<&Value>, any_value: bool, path: &Path<'_>, errors: &mut FieldErrors) {
+    let Some(selector) = selector else { return };
+    validate_labels(&selector["matchLabels"], &path.child("matchLabels"), errors);
+    let path = path.child("matchExpressions");
+    for (index, expression) in list(selector, "matchExpressions").iter().enumerate() {
+        let path = path.index(index);
         let values = list(expression, "values");
-        good(is_key(text(expression, "key")))?;
-        good(match text(expression, "operator") {
-            "In" | "NotIn" => !values.is_empty(),
-            "Exists" | "DoesNotExist" => values.is_empty(),
-            _ => false,
-        })?;
-        good(values.iter().all(|value| is_value(value.as_str().unwrap_or_default())))?;
+        match text(expression, "operator") {
+            "In" | "NotIn" if values.is_empty() => {
+                errors.required(&path.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
+            }
+            "Exists" | "DoesNotExist" if !values.is_empty() => errors.forbidden(
+                &path.child("values"),
+                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            ),
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            other => errors.invalid(&path.child("operator"), &other.into(), "not a valid selector operator"),
+        }
+        let key = text(expression, "key");
+        check::messages(errors, &path.child("key"), key, names::qualified_name(key));
+        if any_value {
+            continue;
+        }
+        for (index, value) in values.iter().filter_map(Value::as_str).enumerate() {
+            check::messages(errors, &path.child("values").index(index), value, names::label_value(value));
+        }
     }
-    Ok(())
 }
 
 /// Whether it has neither labels nor expressions.
@@ -56,45 +45,24 @@ pub fn is_empty(selector: &Value) -> bool {
 
 /// As tables show it: `a=b,c in (d,e)`, `<none>`, or `<error>`.
 pub fn show(selector: Option<&Value>) -> String {
-    let Some(selector) = selector else { return super::cells::NONE.to_owned() };
-    if check(selector).is_err() {
-        return "<error>".to_owned();
+    match LabelSelector::of_object(selector.unwrap_or(&Value::Null)) {
+        Err(_) => "<error>".to_owned(),
+        Ok(selector) if selector.requirements().is_empty() => super::cells::NONE.to_owned(),
+        Ok(selector) => selector.to_string(),
     }
-    let mut parts: Vec<(&str, String)> = map(selector, "matchLabels")
-        .iter()
-        .map(|(key, value)| (key.as_str(), format!("{key}={}", value.as_str().unwrap_or_default())))
-        .collect();
-    for expression in list(selector, "matchExpressions") {
-        let key = text(expression, "key");
-        let mut values: Vec<&str> = list(expression, "values").iter().filter_map(Value::as_str).collect();
-        values.sort_unstable();
-        let values = values.join(",");
-        let part = match text(expression, "operator") {
-            "In" => format!("{key} in ({values})"),
-            "NotIn" => format!("{key} notin ({values})"),
-            "Exists" => key.to_owned(),
-            _ => format!("!{key}"),
-        };
-        parts.push((key, part));
-    }
-    if parts.is_empty() {
-        return super::cells::NONE.to_owned();
-    }
-    parts.sort_by_key(|(key, _)| *key);
-    let parts: Vec<String> = parts.into_iter().map(|(_, part)| part).collect();
-    parts.join(",")
 }
 
 /// As upstream's JSON writes it: labels before expressions, the parts of an expression in their order.
 pub fn json(selector: &Value) -> String {
     let mut parts = Vec::new();
-    if get(selector, "matchLabels").is_some_and(|labels| labels.as_object().is_some_and(|map| !map.is_empty())) {
+    if !map(selector, "matchLabels").is_empty() {
         parts.push(format!("\"matchLabels\":{}", selector["matchLabels"]));
     }
     let expressions: Vec<String> = list(selector, "matchExpressions")
         .iter()
         .map(|expression| {
-            let mut text = format!("{{\"key\":{},\"operator\":{}", expression["key"], expression["operator"]);
+            let word = |key: &str| get(expression, key).map_or_else(|| "\"\"".to_owned(), Value::to_string);
+            let mut text = format!("{{\"key\":{},\"operator\":{}", word("key"), word("operator"));
             if !list(expression, "values").is_empty() {
                 text.push_str(&format!(",\"values\":{}", expression["values"]));
             }
@@ -108,57 +76,10 @@ pub fn json(selector: &Value) -> String {
     format!("{{{}}}", parts.join(","))
 }
 
-/// Upstream's qualified name, without making a message.
-fn is_key(key: &str) -> bool {
-    let name = match key.split_once('/') {
-        Some((prefix, name)) => {
-            let label = |label: &str| {
-                !label.is_empty()
-                    && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-                    && !label.starts_with('-')
-                    && !label.ends_with('-')
-            };
-            if prefix.len() > 253 || !prefix.split('.').all(label) {
-                return false;
-            }
-            name
-        }
-        None => key,
-    };
-    !name.is_empty() && is_value(name)
-}
-
-fn is_value(value: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    let edge = |b: Option<&u8>| b.is_none_or(u8::is_ascii_alphanumeric);
-    let bytes = value.as_bytes();
-    bytes.len() <= 63 && bytes.iter().all(|b| inner(*b)) && edge(bytes.first()) && edge(bytes.last())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn selectors_match_as_upstream() {
-        let labels = json!({"a": "1", "b": "2"});
-        let labels = labels.as_object().unwrap();
-        for (selector, expected) in [
-            (json!({}), Ok(true)),
-            (json!({"matchLabels": {"a": "1"}}), Ok(true)),
-            (json!({"matchLabels": {"a": "2"}}), Ok(false)),
-            (json!({"matchExpressions": [{"key": "b", "operator": "In", "values": ["2", "3"]}]}), Ok(true)),
-            (json!({"matchExpressions": [{"key": "c", "operator": "NotIn", "values": ["2"]}]}), Ok(true)),
-            (json!({"matchExpressions": [{"key": "c", "operator": "DoesNotExist"}]}), Ok(true)),
-            (json!({"matchExpressions": [{"key": "c", "operator": "In"}]}), Err(())),
-            (json!({"matchExpressions": [{"key": "c", "operator": "Is"}]}), Err(())),
-            (json!({"matchLabels": {"a b": "2"}}), Err(())),
-        ] {
-            assert_eq!(matches(Some(&selector), labels), expected, "{selector}");
-        }
-        assert_eq!(matches(None, labels), Ok(false));
-    }
 
     #[test]
     fn selectors_are_shown_sorted() {
@@ -171,5 +92,27 @@ mod tests {
             json(&selector),
             r#"{"matchLabels":{"b":"1"},"matchExpressions":[{"key":"a","operator":"In","values":["z","y"]},{"key":"c","operator":"Exists"}]}"#
         );
+    }
+
+    #[test]
+    fn faults_are_upstreams() {
+        let selector = json!({"matchLabels": {"a": "b c"}, "matchExpressions": [
+            {"key": "a", "operator": "In"}, {"key": "a", "operator": "Exists", "values": ["x"]},
+            {"key": "a", "operator": "Is"}, {"key": "a", "operator": "In", "values": ["x y"]}]});
+        let fields = |any: bool| {
+            let mut errors = FieldErrors::new();
+            validate(Some(&selector), any, &Path::new("s"), &mut errors);
+            errors.0.into_iter().map(|error| error.field).collect::<Vec<_>>()
+        };
+        let mut expected = vec![
+            "s.matchLabels",
+            "s.matchExpressions[0].values",
+            "s.matchExpressions[1].values",
+            "s.matchExpressions[2].operator",
+            "s.matchExpressions[3].values[0]",
+        ];
+        assert_eq!(fields(false), expected);
+        expected.pop();
+        assert_eq!(fields(true), expected);
     }
 }

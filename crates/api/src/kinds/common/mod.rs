@@ -1,5 +1,6 @@
 //! What the rules of several kinds share.
 
 pub mod cells;
+pub mod check;
 pub mod label_selector;
 pub mod walk;

@@ -9,7 +9,7 @@ use crate::kinds::common::walk::{at, ensure, get, list_mut, map, set, text};
 pub const ANNOTATION: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// The field that an annotation's value means; none where the value means nothing.
-fn field_of(annotation: &str) -> Option<Value> {
+pub fn field_of(annotation: &str) -> Option<Value> {
     match annotation {
         "runtime/default" => Some(json!({"type": "RuntimeDefault"})),
         "unconfined" => Some(json!({"type": "Unconfined"})),

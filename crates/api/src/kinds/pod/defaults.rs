@@ -69,12 +69,12 @@ fn pod_level_requests(spec: &mut Value) {
     let mut requests = map(resources, "requests").clone();
     for (name, sum) in quantities::aggregate(spec, "limits") {
         if name.starts_with("hugepages-") && !limits.contains_key(&name) && !requests.contains_key(&name) {
-            limits.insert(name, sum);
+            limits.insert(name, sum.to_string().into());
         }
     }
     for (name, sum) in quantities::aggregate(spec, "requests") {
         if quantities::is_pod_level(&name) && !name.starts_with("hugepages-") {
-            requests.entry(name).or_insert(sum);
+            requests.entry(name).or_insert_with(|| sum.to_string().into());
         }
     }
     for (name, limit) in &limits {

@@ -1,20 +1,50 @@
 //! `Pod` of `v1`.
 
+mod affinity;
+mod annotations;
 mod apparmor;
+mod containers;
 mod create;
+mod debug_containers;
 mod defaults;
+mod diff;
+mod dns;
+mod env;
+mod ephemeral_claim;
+pub(super) mod internal;
+mod internal_types;
+mod mounts;
+mod old_volumes;
+mod paths;
+mod placement;
+mod ports;
+mod probes;
+mod projected;
 mod qos;
 mod quantities;
+mod references;
+mod resources;
+mod restart;
 mod row;
+mod security;
+mod spec;
 pub(super) mod spec_defaults;
 pub(super) mod template;
 pub(super) mod volume_defaults;
+mod resize;
+mod status;
+mod subresources;
+mod update;
+mod volumes;
+pub(super) mod warnings;
+mod windows;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::walk::{at, flag, int_ptr, text};
-use crate::kind::{Column, Deletion, Kind, KindInfo, Rules, Scope, Subresource};
+use crate::field::{FieldErrors, Path};
+use crate::kind::{Column, Deletion, Kind, KindInfo, Part, Rules, Scope, Subresource};
 
 /// The kind's rules.
 pub struct Pod;
@@ -107,6 +137,40 @@ impl Kind for Pod {
 
     fn counts_generations(&self) -> bool {
         true
+    }
+
+    fn prepare_update(&self, new: &mut Value, old: &Value, part: Part, _rules: &Rules<'_>) {
+        match part {
+            Part::Main => update::prepare(new, old),
+            Part::Status => subresources::status(new, old),
+            Part::Sub("ephemeralcontainers") => subresources::ephemeral_containers(new, old),
+            Part::Sub("resize") => subresources::resize(new, old),
+            Part::Sub(_) => {}
+        }
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        spec::validate_create(errors, object);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
+        match part {
+            Part::Main => update::validate(errors, new, old),
+            Part::Status => status::validate(errors, new, old),
+            Part::Sub("ephemeralcontainers") => {
+                spec::validate_pod(errors, new);
+                let path = Path::new("metadata");
+                annotations::validate_update(errors, &path.child("annotations"), new, old);
+                debug_containers::validate_update(errors, new, old);
+            }
+            Part::Sub("resize") => resize::validate(errors, new, old),
+            Part::Sub(_) => {}
+        }
+    }
+
+    /// Only for new pods: updates are frequent, and people rarely make them.
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        if old.is_some() { Vec::new() } else { warnings::of_pod(new) }
     }
 
     /// The client's wish, else the pod's own grace; none at all for pods that no node has, and for those that

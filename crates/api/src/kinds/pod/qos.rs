@@ -3,14 +3,15 @@
 
 use serde_json::Value;
 
-use super::quantities::nanos;
+use super::quantities::quantity;
 use crate::kinds::common::walk::{get, list, map};
+use crate::quantity::Quantity;
 
 const COUNTED: [&str; 2] = ["cpu", "memory"];
 
 /// `Guaranteed`, `Burstable` or `BestEffort`.
 pub fn class(spec: &Value) -> &'static str {
-    let mut tally = Tally::default();
+    let mut tally = Tally { requests: [Quantity::ZERO; 2], limits: [Quantity::ZERO; 2], open: false };
     match get(spec, "resources") {
         Some(resources)
             if !(map(resources, "requests").is_empty() && map(resources, "limits").is_empty()) =>
@@ -28,10 +29,9 @@ pub fn class(spec: &Value) -> &'static str {
     tally.class()
 }
 
-#[derive(Default)]
 struct Tally {
-    requests: [i128; 2],
-    limits: [i128; 2],
+    requests: [Quantity; 2],
+    limits: [Quantity; 2],
     /// Something has no limit for the one or the other.
     open: bool,
 }
@@ -40,17 +40,18 @@ impl Tally {
     fn add(&mut self, resources: Option<&Value>) {
         for (at, name) in COUNTED.iter().enumerate() {
             let amount = |key: &str| {
-                resources.and_then(|resources| map(resources, key).get(*name)).map_or(0, nanos).max(0)
+                let amount = resources.and_then(|resources| map(resources, key).get(*name)).map(quantity);
+                amount.filter(|amount| amount.sign() > 0).unwrap_or(Quantity::ZERO)
             };
             let limit = amount("limits");
-            self.requests[at] = self.requests[at].saturating_add(amount("requests"));
-            self.limits[at] = self.limits[at].saturating_add(limit);
-            self.open |= limit == 0;
+            self.requests[at] = self.requests[at].plus(amount("requests"));
+            self.limits[at] = self.limits[at].plus(limit);
+            self.open |= limit.is_zero();
         }
     }
 
     fn class(&self) -> &'static str {
-        if self.requests == [0, 0] && self.limits == [0, 0] {
+        if self.requests.iter().chain(&self.limits).all(|amount| amount.is_zero()) {
             "BestEffort"
         } else if !self.open && self.requests == self.limits {
             "Guaranteed"
