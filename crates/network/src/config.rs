@@ -15,7 +15,8 @@ pub const READY_SLOTS_DEFAULT: usize = 8;
 /// A short id that all names of a node's (or fabric's) network are derived from: interfaces (a Linux
 /// interface name has at most 15 characters), the nftables table, network namespaces. Unique per machine:
 /// the caller derives it from data directory and node name, see [`NetId::derive`].
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct NetId(String);
 
 impl NetId {
@@ -101,6 +102,20 @@ impl FromStr for NetId {
             return Err(Error::InvalidId(text.to_owned()));
         }
         Ok(NetId(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for NetId {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<NetId> for String {
+    fn from(id: NetId) -> String {
+        id.0
     }
 }
 

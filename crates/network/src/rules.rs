@@ -298,6 +298,16 @@ pub(crate) fn write_table(transaction: &mut Transaction, prefixes: &Prefixes) {
     }
 }
 
+/// Writes the table of a fabric: what comes from a node leaves the machine with the machine's address.
+pub(crate) fn write_fabric_table(transaction: &mut Transaction, subnet: Prefix, cluster: Prefix) {
+    transaction.add_table(&[]);
+    transaction.del_table();
+    transaction.add_table(LAYOUT);
+    transaction.add_chain("nat-postrouting", Some(base("nat", Hook::Postrouting, 100)));
+    let rule = cat([from(subnet, true), to(subnet, false), to(cluster, false), vec![Expr::Masquerade]]);
+    transaction.add_rule("nat-postrouting", &rule);
+}
+
 const fn base(kind: &'static str, hook: Hook, priority: i32) -> BaseChain {
     BaseChain { kind, hook, priority }
 }

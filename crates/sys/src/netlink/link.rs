@@ -41,7 +41,7 @@ pub enum InetConf {
     /// `rp_filter`.
     RpFilter = 8,
     /// `route_localnet`.
-    RouteLocalnet = 27,
+    RouteLocalnet = 26,
 }
 
 /// An interface as the kernel describes it.
