@@ -235,7 +235,7 @@ impl Chain {
 
 /// Rules that translate the destination to one of `count` endpoints.
 fn pick(by: By, count: u32, on_node: bool, affinity: Option<Duration>, rules: &mut Vec<Vec<Expr>>) {
-    // Registers 0-2: the key. 4-5: list and client. 7-9: list, then number or endpoint.
+    // Registers 0-2: the key. 4-5: list and client. 7-9: list, then number or address and port.
     let (key, ids) = match by {
         By::Address => (vip_key(0), SERVICE_IDS),
         By::NodePort => (node_port_key(0), NODE_PORT_IDS),
@@ -274,7 +274,8 @@ fn pick(by: By, count: u32, on_node: bool, affinity: Option<Duration>, rules: &m
         remember.clone(),
         dnat.clone(),
     ]));
-    rules.push(cat([key, list(4), list(7), client, draw, endpoint, remember, dnat]));
+    let forget = vec![Expr::Forget { map: AFFINITY, key: 4, data: 8 }];
+    rules.push(cat([key, list(4), list(7), client, draw, endpoint, forget, remember, dnat]));
 }
 
 /// Writes the whole table without elements and without the chains of [`Chain`]. What was in a table of that

@@ -169,6 +169,16 @@ pub enum Expr {
         /// How long it lives from now.
         timeout: Duration,
     },
+    /// Removes an element that rules added, if it is there: an [`Expr::Update`] does not change the data of
+    /// one.
+    Forget {
+        /// The map.
+        map: &'static str,
+        /// Register of the key.
+        key: Reg,
+        /// Any register that holds as much as the map's data.
+        data: Reg,
+    },
     /// Loads a random number below `below`, in the machine's order.
     Random {
         /// Into this register.
@@ -289,6 +299,13 @@ pub(super) fn write(m: &mut Message<'_>, expr: &Expr) {
             m.be32(4, register(*key));
             m.be32(5, register(*data));
             m.be64(6, u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        }),
+        Expr::Forget { map, key, data } => named(m, "dynset", |m| {
+            m.text(1, map);
+            // 2: delete.
+            m.be32(3, 2);
+            m.be32(4, register(*key));
+            m.be32(5, register(*data));
         }),
         Expr::Random { to, below } => named(m, "numgen", |m| {
             m.be32(1, register(*to));
