@@ -3,8 +3,6 @@
 use serde_json::Value;
 
 use super::decode::{DecodeError, Decoded, Strictness, check_value, is_options, parse_json};
-use super::json::Json;
-use super::source::Source;
 use super::types::TypeId;
 use crate::status::Status;
 
@@ -25,11 +23,7 @@ pub fn decode_json(of: TypeId, bytes: &[u8], strictness: Strictness) -> Result<D
     if let Some(words) = fault {
         return Err(unrecognized(of, &words, bytes));
     }
-    let whole = || {
-        let mut json = Json::new(bytes);
-        let token = json.next_value().ok()?;
-        json.rest(token).ok()
-    };
+    let whole = || super::read_json(bytes).ok();
     settle(of, decoded, whole, |words| unrecognized(of, words, bytes))
 }
 
@@ -48,7 +42,7 @@ pub fn decode_value(of: TypeId, value: Value, strictness: Strictness) -> Result<
     settle(of, decoded, || other, |words| unrecognized(of, words, text.as_bytes()))
 }
 
-fn unrecognized(of: TypeId, words: &str, bytes: &[u8]) -> Status {
+pub(crate) fn unrecognized(of: TypeId, words: &str, bytes: &[u8]) -> Status {
     let expected = of.gvk().map_or(of.short_name(), |(.., kind)| kind);
     Status::bad_request(format!(
         "the object provided is unrecognized (must be of type {expected}): {words} ({})",
@@ -63,7 +57,7 @@ fn settle(
     again: impl FnOnce() -> Option<Value>,
     unrecognized: impl FnOnce(&str) -> Status,
 ) -> Result<Decoded, Status> {
-    let Some((group, version, kind)) = of.gvk() else {
+    let (Some((group, version, kind)), Some(_)) = (of.gvk(), of.field("kind")) else {
         return decoded.map_err(|error| error.into_status(of));
     };
     let refuse = |whole: Option<Value>, error: Option<DecodeError>| {
@@ -156,9 +150,7 @@ fn other_kind(of: TypeId, whole: Option<Value>) -> Option<Status> {
 
 /// Whether the bytes aren't JSON at all.
 fn is_syntax(bytes: &[u8]) -> bool {
-    let mut json = Json::new(bytes);
-    let whole = json.next_value().and_then(|token| json.rest(token));
-    whole.is_err() || json.end().is_err()
+    super::read_json(bytes).is_err()
 }
 
 /// Go's word for the value that begins with the first byte.

@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value};
 
 use super::field::Shape;
 use super::go::{self, Place};
-use super::source::{Source, Token};
+use super::source::{Source, Token, VALUES_MAX};
 use super::types::TypeId;
 use super::{base64, time};
 use crate::quantity;
@@ -21,11 +21,18 @@ pub struct Checker<S> {
     pub fault: Option<String>,
     /// Unknown and repeated fields, in order.
     pub strict_errors: Vec<String>,
+    /// List elements and map entries so far.
+    values: usize,
 }
 
 impl<S: Source> Checker<S> {
     pub fn new(source: S, strict: bool) -> Checker<S> {
-        Checker { source, strict, fault: None, strict_errors: Vec::new() }
+        Checker { source, strict, fault: None, strict_errors: Vec::new(), values: 0 }
+    }
+
+    fn count(&mut self) -> Result<(), String> {
+        self.values += 1;
+        if self.values > VALUES_MAX { Err("exceeded max number of values".into()) } else { Ok(()) }
     }
 
     fn fail(&mut self, fault: impl FnOnce() -> String) -> Value {
@@ -119,6 +126,7 @@ impl<S: Source> Checker<S> {
     fn items(&mut self, item: &Shape, go: &str, place: &Place<'_>) -> Result<Value, String> {
         let mut out = Vec::new();
         while self.source.next_item()? {
+            self.count()?;
             let value = self.value(item, go, &place.index(out.len()))?;
             out.push(value);
         }
@@ -128,6 +136,7 @@ impl<S: Source> Checker<S> {
     fn entries(&mut self, shape: &Shape, go: &str, place: &Place<'_>) -> Result<Value, String> {
         let mut out = Map::new();
         while let Some(key) = self.source.next_key()? {
+            self.count()?;
             let value = self.value(shape, go, &place.key(&key))?;
             self.put(&mut out, key, value, place);
         }

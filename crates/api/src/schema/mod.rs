@@ -15,13 +15,27 @@ mod table;
 pub(crate) mod time;
 mod types;
 
+pub(crate) use body::unrecognized;
 pub use body::{decode_json, decode_value};
+pub(crate) use check::shortest;
 pub use decode::{DecodeError, Decoded, Strictness, check_value, parse_json};
 pub use field::{Field, ListType, MapType, MergeStrategy, Omit, Shape};
+pub(crate) use normal::Normal;
 pub use normal::normalize;
+pub(crate) use source::{DEPTH_MAX, VALUES_MAX};
 pub use types::{TypeId, type_named, type_of, types};
 
 /// `JSONSchemaProps`, for the shapes that may be something else.
-fn schema_props() -> Option<TypeId> {
+pub(crate) fn schema_props() -> Option<TypeId> {
     type_named("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")
+}
+
+/// Reads JSON within the limits of an object.
+pub(crate) fn read_json(bytes: &[u8]) -> Result<serde_json::Value, String> {
+    use source::Source;
+    let mut json = json::Json::new(bytes);
+    let token = json.next_value()?;
+    let value = json.rest(token)?;
+    json.end()?;
+    Ok(value)
 }

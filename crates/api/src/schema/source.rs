@@ -5,6 +5,10 @@ use serde_json::{Number, Value, map, value};
 /// How deep values may be nested. Stored objects are read back by parsers that refuse more than 128.
 pub const DEPTH_MAX: usize = 120;
 
+/// How many list elements and map entries an object may have in all. Objects of the largest size that is stored
+/// have fewer; without a limit, a few bytes each would become a struct's worth of memory each.
+pub const VALUES_MAX: usize = 400_000;
+
 /// The start of a value. Scalars are whole.
 pub enum Token {
     Null,

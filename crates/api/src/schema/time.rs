@@ -12,12 +12,29 @@ pub fn time(text: &str) -> Result<String, String> {
     if is_canonical(text) {
         return Ok(text.to_owned());
     }
-    parse(text, LAYOUT, false).map(|time| format_time(time.as_second()))
+    parse(text, LAYOUT, false).map(|time| format_time(split(time).0))
 }
 
 /// `metav1.MicroTime` in upstream's form: UTC, six decimals.
 pub fn micro_time(text: &str) -> Result<String, String> {
-    parse(text, LAYOUT_MICRO, true).map(|time| format_micro(time.as_second(), time.subsec_nanosecond()))
+    parse(text, LAYOUT_MICRO, true).map(split).map(|(seconds, nanos)| format_micro(seconds, nanos))
+}
+
+/// Seconds since 1970, rounded down (also before 1970), and nanoseconds.
+fn split(time: Timestamp) -> (i64, i32) {
+    let nanos = time.subsec_nanosecond();
+    if nanos < 0 { (time.as_second() - 1, nanos + 1_000_000_000) } else { (time.as_second(), nanos) }
+}
+
+/// Seconds since 1970 and nanoseconds of a time in one of the two forms.
+pub fn parts(text: &str) -> Option<(i64, i32)> {
+    parse(text, LAYOUT, false).ok().map(split)
+}
+
+/// Whether the second is in the years that RFC 3339 can write.
+pub fn is_representable(seconds: i64) -> bool {
+    // From 0001-01-01 to 9999-12-30, which jiff can hold in every time zone.
+    (-62_135_596_800..253_402_200_000).contains(&seconds)
 }
 
 /// Seconds since 1970 as `metav1.Time`.
@@ -186,6 +203,7 @@ mod tests {
             ("2024-05-06T07:08:09.999Z", "2024-05-06T07:08:09Z"),
             ("2024-05-06T07:08:09+02:30", "2024-05-06T04:38:09Z"),
             ("2024-02-29T00:00:00-01:00", "2024-02-29T01:00:00Z"),
+            ("1901-12-13T20:45:52.5Z", "1901-12-13T20:45:52Z"),
         ] {
             assert_eq!(time(given).as_deref(), Ok(kept));
         }

@@ -86,3 +86,53 @@ impl std::fmt::Display for TypeId {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{MapType, Shape};
+
+    #[test]
+    fn everything_is_in_the_order_that_lookups_need() {
+        assert!(TYPES.is_sorted_by(|one, next| one.name < next.name));
+        assert!(KINDS.is_sorted_by(|one, next| (one.0, one.1, one.2) < (next.0, next.1, next.2)));
+        for of in types() {
+            assert!(of.fields().is_sorted_by(|one, next| one.name < next.name), "{of}");
+            assert_eq!(type_named(of.name()), Some(of));
+            if let Some((group, version, kind)) = of.gvk() {
+                assert_eq!(type_of(group, version, kind), Some(of));
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_that_is_served_has_a_type_and_a_list() {
+        for kind in crate::kinds::ALL {
+            let info = kind.info();
+            assert_eq!(info.type_id().gvk(), Some((info.group, info.version, info.kind)));
+            let list = type_of(info.group, info.version, &format!("{}List", info.kind));
+            assert!(list.is_some(), "{}", info.kind);
+        }
+    }
+
+    #[test]
+    fn a_few_facts() {
+        let field = |of: &str, name: &str| {
+            let of = type_named(&format!("io.k8s.api.core.v1.{of}")).expect("a known type");
+            *of.field(name).expect("a known field")
+        };
+        let containers = field("PodSpec", "containers");
+        assert_eq!(containers.list, crate::schema::ListType::Map(&["name"]));
+        assert_eq!((containers.merge.merge, containers.merge.key), (true, "name"));
+        assert!(field("PodSpec", "volumes").merge.retain_keys);
+        assert_eq!(field("PodSpec", "nodeSelector").map, MapType::Atomic);
+        // Atomic by its type, but not in this place.
+        assert_eq!(field("Event", "involvedObject").map, MapType::Atomic);
+        assert_eq!(field("PersistentVolumeSpec", "claimRef").map, MapType::Granular);
+        assert_eq!(field("ContainerPort", "protocol").default, "\"TCP\"");
+        assert_eq!(field("Secret", "data").shape, Shape::Map(&Shape::Bytes));
+        assert_eq!(type_of("apps", "v1", "DeleteOptions"), type_of("", "v1", "DeleteOptions"));
+        assert_eq!(type_of("apps", "v1", "Nothing"), None);
+        assert!(type_of("settings.k8s.io", "v1alpha1", "PodPreset").is_some());
+    }
+}
