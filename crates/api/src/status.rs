@@ -101,17 +101,24 @@ struct Inner {
     reason: Reason,
     message: String,
     details: Option<Value>,
+    continue_token: Option<String>,
 }
 
 impl Status {
     /// A failure with an HTTP code, a reason and a message, and nothing in `details`.
     pub fn new(code: u16, reason: Reason, message: impl Into<String>) -> Status {
-        Status(Box::new(Inner { code, reason, message: message.into(), details: None }))
+        Status(Box::new(Inner { code, reason, message: message.into(), details: None, continue_token: None }))
     }
 
     /// Adds `details`, an object of `metav1.StatusDetails`.
     pub fn with_details(mut self, details: Value) -> Status {
         self.0.details = Some(details);
+        self
+    }
+
+    /// Adds `metadata.continue`: where a list whose snapshot is gone can go on without consistency.
+    pub fn with_continue(mut self, token: String) -> Status {
+        self.0.continue_token = Some(token);
         self
     }
 
@@ -244,7 +251,11 @@ impl Status {
         let mut status = Map::new();
         status.insert("kind".into(), "Status".into());
         status.insert("apiVersion".into(), "v1".into());
-        status.insert("metadata".into(), json!({}));
+        let metadata = match &self.0.continue_token {
+            Some(token) => json!({"continue": token}),
+            None => json!({}),
+        };
+        status.insert("metadata".into(), metadata);
         status.insert("status".into(), "Failure".into());
         put(&mut status, "message", &self.0.message);
         put(&mut status, "reason", self.0.reason.as_str());

@@ -1,1 +1,24 @@
-//! See Cargo.toml.
+//! The Kubernetes API over the store: from HTTP to who are you, may you, admission, the object's rules, and the
+//! store.
+//!
+//! [`ApiServer`] is the request core without sockets; [`LocalTransport`] calls it in process, [`http`] serves it.
+
+mod admission;
+mod allocate;
+pub mod auth;
+mod config;
+mod core;
+mod db;
+mod error;
+pub mod pki;
+pub mod proxy;
+mod registry;
+mod server;
+mod start;
+mod sub;
+
+pub use auth::User;
+pub use config::{Config, Limits, ServiceRange};
+pub use db::Db;
+pub use error::Error;
+pub use server::{Answer, ApiServer, LocalTransport};

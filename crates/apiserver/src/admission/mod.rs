@@ -1,0 +1,156 @@
+//! Admission: small plugins that change or refuse what is written, after authorization and before the rules of
+//! the kind.
+//! Source: <https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/>
+
+mod default_classes;
+mod default_tolerations;
+mod namespace_lifecycle;
+mod node_taint;
+mod priority;
+pub(crate) mod quota;
+mod roles;
+mod service_account;
+mod storage_protection;
+
+use cox_api::{KindInfo, Status};
+use serde_json::Value;
+
+use crate::auth::User;
+use crate::core::call::Call;
+use crate::server::ApiServer;
+
+/// What a write does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Operation {
+    Create,
+    Update,
+    Delete,
+}
+
+/// A write on its way.
+pub(crate) struct Attempt<'a> {
+    pub server: &'a ApiServer,
+    pub user: &'a User,
+    pub operation: Operation,
+    pub info: &'static KindInfo,
+    pub subresource: &'a str,
+    pub namespace: &'a str,
+    /// Empty where the name is still to be generated.
+    pub name: String,
+    pub old: Option<&'a Value>,
+}
+
+impl<'a> Attempt<'a> {
+    /// Of a call. The strings are the call's own, not its borrow's.
+    pub(crate) fn of(call: &Call<'a>, operation: Operation, name: String, old: Option<&'a Value>) -> Attempt<'a> {
+        Attempt {
+            server: call.server,
+            user: call.user,
+            operation,
+            info: call.info(),
+            subresource: call.subresource,
+            namespace: call.namespace,
+            name,
+            old,
+        }
+    }
+
+    /// Whether this is about objects of a resource, or their subresource.
+    pub(crate) fn is(&self, group: &str, plural: &str, subresource: &str) -> bool {
+        self.info.group == group && self.info.plural == plural && self.subresource == subresource
+    }
+
+    /// Whether a new object of the resource is made.
+    pub(crate) fn creates(&self, group: &str, plural: &str) -> bool {
+        self.operation == Operation::Create && self.is(group, plural, "")
+    }
+
+    /// 403 with the plugin's words.
+    pub(crate) fn forbidden(&self, why: &str) -> Status {
+        Status::forbidden(self.info.group, self.info.plural, &self.name, why)
+    }
+}
+
+/// A step of admission.
+pub(crate) trait Plugin: Send + Sync {
+    /// Changes the object, or refuses it.
+    fn admit(&self, _attempt: &Attempt<'_>, _object: &mut Value, _warnings: &mut Vec<String>) -> Result<(), Status> {
+        Ok(())
+    }
+
+    /// Refuses what is wrong with the object as it would be written; there is none for a deletion.
+    fn validate(
+        &self,
+        _attempt: &Attempt<'_>,
+        _object: Option<&Value>,
+        _warnings: &mut Vec<String>,
+    ) -> Result<(), Status> {
+        Ok(())
+    }
+}
+
+/// The plugins in their order.
+pub(crate) struct Admission {
+    plugins: Vec<Box<dyn Plugin>>,
+}
+
+impl Admission {
+    pub(crate) fn new() -> Admission {
+        Admission {
+            plugins: vec![
+                Box::new(namespace_lifecycle::NamespaceLifecycle),
+                Box::new(service_account::ServiceAccount),
+                Box::new(node_taint::TaintNodesByCondition),
+                Box::new(priority::Priority),
+                Box::new(default_tolerations::DefaultTolerationSeconds),
+                Box::new(storage_protection::StorageObjectInUseProtection),
+                Box::new(default_classes::DefaultStorageClass),
+                Box::new(default_classes::DefaultIngressClass),
+                Box::new(roles::Escalation),
+            ],
+        }
+    }
+
+    pub(crate) fn admit(
+        &self,
+        attempt: &Attempt<'_>,
+        object: &mut Value,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Status> {
+        self.plugins.iter().try_for_each(|plugin| plugin.admit(attempt, object, warnings))
+    }
+
+    pub(crate) fn validate(
+        &self,
+        attempt: &Attempt<'_>,
+        object: Option<&Value>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Status> {
+        self.plugins.iter().try_for_each(|plugin| plugin.validate(attempt, object, warnings))
+    }
+}
+
+/// The elements of a list that may be missing.
+pub(crate) fn each(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// The same, to change them.
+pub(crate) fn each_mut(value: Option<&mut Value>) -> impl Iterator<Item = &mut Value> {
+    value.and_then(Value::as_array_mut).into_iter().flatten()
+}
+
+/// Text that may be missing.
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The list under a key, made where it is missing.
+pub(crate) fn list_mut<'v>(value: &'v mut Value, key: &str) -> Option<&'v mut Vec<Value>> {
+    let entry = value.as_object_mut()?.entry(key).or_insert_with(|| Value::Array(Vec::new()));
+    if !entry.is_array() {
+        *entry = Value::Array(Vec::new());
+    }
+    entry.as_array_mut()
+}

@@ -1,0 +1,169 @@
+//! What the API server is told at start.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth::User;
+use crate::error::Error;
+use crate::pki::Pki;
+use crate::proxy::Dialer;
+
+/// Addresses of services: an IPv4 network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceRange {
+    network: u32,
+    prefix: u8,
+}
+
+impl ServiceRange {
+    /// Reads `10.43.0.0/16`.
+    ///
+    /// # Errors
+    /// Where it is no IPv4 network of 8 to 30 bits.
+    pub fn parse(text: &str) -> Result<ServiceRange, Error> {
+        let refuse = |reason: &str| Error::Config { field: "serviceCIDR", reason: format!("{text}: {reason}") };
+        let (address, prefix) = text.split_once('/').ok_or_else(|| refuse("not a network"))?;
+        let address: Ipv4Addr = address.parse().map_err(|_| refuse("not an IPv4 network"))?;
+        let prefix: u8 = prefix.parse().map_err(|_| refuse("not a prefix length"))?;
+        if !(8..=30).contains(&prefix) {
+            return Err(refuse("the prefix must have 8 to 30 bits"));
+        }
+        let mask = u32::MAX << (32 - prefix);
+        Ok(ServiceRange { network: u32::from(address) & mask, prefix })
+    }
+
+    /// How many addresses can be given: not the network's own nor its last one.
+    pub fn len(self) -> u32 {
+        (1u32 << (32 - self.prefix)) - 2
+    }
+
+    /// Never: a network has at least two addresses to give.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The address at an offset: 0 is the first one, which is that of the `kubernetes` service.
+    pub fn address(self, offset: u32) -> Ipv4Addr {
+        Ipv4Addr::from(self.network + 1 + offset)
+    }
+
+    /// The offset of an address that is in the range.
+    pub fn offset(self, address: Ipv4Addr) -> Option<u32> {
+        let offset = u32::from(address).checked_sub(self.network)?.checked_sub(1)?;
+        (offset < self.len()).then_some(offset)
+    }
+}
+
+impl std::fmt::Display for ServiceRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", Ipv4Addr::from(self.network), self.prefix)
+    }
+}
+
+/// How much of everything the server takes at once.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a request's body. Upstream's limit is the same.
+    pub body_bytes_max: usize,
+    /// Bytes of a request's headers.
+    pub header_bytes_max: usize,
+    /// Reads in flight, watches apart.
+    pub reads_max: usize,
+    /// Writes in flight.
+    pub writes_max: usize,
+    /// How long a request may take, watches and streams apart.
+    pub request_time_max: Duration,
+    /// A watch without a timeout of its own ends between this time and twice this time.
+    pub watch_time_min: Duration,
+    /// Connections.
+    pub connections_max: usize,
+    /// How long requests in flight may go on when the server ends.
+    pub drain_time_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            body_bytes_max: 3 << 20,
+            header_bytes_max: 1 << 20,
+            reads_max: 4000,
+            writes_max: 2000,
+            request_time_max: Duration::from_secs(60),
+            watch_time_min: Duration::from_secs(1800),
+            connections_max: 20_000,
+            drain_time_max: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What the API server is told at start.
+#[derive(Clone)]
+pub struct Config {
+    /// Keys and certificates.
+    pub pki: Pki,
+    /// Addresses of services.
+    pub service_range: ServiceRange,
+    /// Ports of services on nodes.
+    pub node_ports: RangeInclusive<u16>,
+    /// Whether privileged containers are let in (`--allow-privileged`).
+    pub allow_privileged: bool,
+    /// The issuer of service account tokens.
+    pub issuer: String,
+    /// Who tokens are for where the client doesn't say.
+    pub audiences: Vec<String>,
+    /// Bearer tokens known from the start.
+    pub static_tokens: Vec<(String, User)>,
+    /// Where pods reach this server: the endpoints of the `kubernetes` service. Never loopback.
+    pub advertise: Vec<IpAddr>,
+    /// The port at those addresses.
+    pub advertise_port: u16,
+    /// The way to nodes' kubelets.
+    pub dialer: Arc<dyn Dialer>,
+    /// How much of everything.
+    pub limits: Limits,
+    /// Where the audit log goes: one line of JSON a request. None: there is none.
+    pub audit: Option<std::path::PathBuf>,
+}
+
+impl Config {
+    /// What a cluster has where nothing else is said.
+    ///
+    /// # Errors
+    /// Never for these settings.
+    pub fn new(pki: Pki) -> Result<Config, Error> {
+        const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+        Ok(Config {
+            pki,
+            service_range: ServiceRange::parse("10.43.0.0/16")?,
+            node_ports: 30_000..=32_767,
+            allow_privileged: true,
+            issuer: ISSUER.to_owned(),
+            audiences: vec![ISSUER.to_owned()],
+            static_tokens: Vec::new(),
+            advertise: Vec::new(),
+            advertise_port: 6443,
+            dialer: Arc::new(crate::proxy::DirectDialer),
+            limits: Limits::default(),
+            audit: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_and_the_last_address_of_the_network_are_not_given() {
+        let range = ServiceRange::parse("10.43.0.5/24").unwrap();
+        assert_eq!(range.to_string(), "10.43.0.0/24");
+        assert_eq!(range.address(0), Ipv4Addr::new(10, 43, 0, 1));
+        assert_eq!(range.address(range.len() - 1), Ipv4Addr::new(10, 43, 0, 254));
+        assert_eq!(range.offset(Ipv4Addr::new(10, 43, 0, 255)), None);
+        assert_eq!(range.offset(Ipv4Addr::new(10, 43, 0, 0)), None);
+        assert_eq!(range.offset(Ipv4Addr::new(10, 43, 0, 254)), Some(253));
+        assert!(ServiceRange::parse("10.43.0.0/31").is_err());
+    }
+}

@@ -1,0 +1,171 @@
+//! From the body of a request to a value in normal form.
+
+use cox_api::schema::{self, Decoded, Strictness, TypeId};
+use cox_api::{Body, KindInfo, Options, Reason, Status};
+use serde_json::Value;
+
+/// Media types that bodies come in.
+pub const JSON: &str = "application/json";
+/// YAML.
+pub const YAML: &str = "application/yaml";
+/// Kubernetes' protobuf.
+pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+/// How strict `fieldValidation` wants the server to be.
+///
+/// # Errors
+/// 422 for another word.
+pub fn strictness(options: &Options, kind: &str) -> Result<Strictness, Status> {
+    match options.field_validation.as_deref() {
+        None | Some("" | "Warn") => Ok(Strictness::Warn),
+        Some("Ignore") => Ok(Strictness::Ignore),
+        Some("Strict") => Ok(Strictness::Strict),
+        Some(other) => {
+            let mut errors = cox_api::FieldErrors::new();
+            errors.not_supported(
+                &cox_api::Path::new("fieldValidation"),
+                &other.into(),
+                &["", "Ignore", "Strict", "Warn"],
+            );
+            Err(Status::invalid("meta.k8s.io", kind, "", &errors.0))
+        }
+    }
+}
+
+/// What a body is to be decoded as.
+#[derive(Clone, Copy)]
+pub struct Expected<'a> {
+    /// The group, version and kind of the resource.
+    pub group: &'a str,
+    /// See above.
+    pub version: &'a str,
+    /// See above.
+    pub kind: &'a str,
+    /// Its type.
+    pub type_id: TypeId,
+}
+
+impl<'a> Expected<'a> {
+    /// An object of a kind.
+    pub fn of(info: &'a KindInfo) -> Expected<'a> {
+        Expected { group: info.group, version: info.version, kind: info.kind, type_id: info.type_id() }
+    }
+
+    fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+}
+
+/// Decodes a body.
+///
+/// # Errors
+/// 400 where it doesn't fit, 415 for another media type.
+pub fn decode(body: Body, expected: Expected<'_>, strictness: Strictness) -> Result<Decoded, Status> {
+    let mut decoded = match body {
+        Body::Json(value) => {
+            check_kind(&value, expected)?;
+            schema::decode_value(expected.type_id, value, strictness)?
+        }
+        Body::None => schema::decode_json(expected.type_id, b"", strictness)?,
+        Body::Patch(..) => return Err(Status::bad_request("a patch is not an object")),
+        Body::Raw { media_type, bytes } => match essence(&media_type) {
+            "" | JSON => {
+                let decoded = schema::decode_json(expected.type_id, &bytes, strictness)?;
+                check_kind(&decoded.value, expected)?;
+                decoded
+            }
+            YAML => {
+                let value = parse_yaml(&bytes, expected.kind)?;
+                check_kind(&value, expected)?;
+                schema::decode_value(expected.type_id, value, strictness)?
+            }
+            PROTOBUF => {
+                let (_, _, value) = cox_api::protobuf::decode(&bytes)
+                    .map_err(|error| Status::bad_request(error.to_string()))?;
+                check_kind(&value, expected)?;
+                Decoded { value, warnings: Vec::new() }
+            }
+            _ => return Err(unsupported_media_type(&format!("{JSON}, {YAML}, {PROTOBUF}"))),
+        },
+    };
+    if let Some(object) = decoded.value.as_object_mut() {
+        object.insert("apiVersion".into(), expected.api_version().into());
+        object.insert("kind".into(), expected.kind.into());
+    } else if decoded.value.is_null() {
+        decoded.value =
+            serde_json::json!({"apiVersion": expected.api_version(), "kind": expected.kind, "metadata": {}});
+    }
+    Ok(decoded)
+}
+
+/// A media type without its parameters.
+pub fn essence(media_type: &str) -> &str {
+    media_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// 415.
+pub fn unsupported_media_type(accepted: &str) -> Status {
+    Status::new(
+        415,
+        Reason::UnsupportedMediaType,
+        format!(
+            "the body of the request was in an unknown format - accepted media types include: {accepted}"
+        ),
+    )
+}
+
+/// The object must say that it is of the resource's kind, or nothing.
+fn check_kind(value: &Value, expected: Expected<'_>) -> Result<(), Status> {
+    let api_version = value["apiVersion"].as_str().unwrap_or_default();
+    let kind = value["kind"].as_str().unwrap_or_default();
+    let wanted = expected.api_version();
+    if !kind.is_empty() && kind != expected.kind {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        // Upstream shows Go's names: the version's package, and that of the group's internal form.
+        let internal = match expected.group.split('.').next() {
+            None | Some("") => "core",
+            Some(word) => word,
+        };
+        let message = if cox_api::schema::type_of(group, version, kind).is_some() {
+            format!(
+                "{kind} in version {version:?} cannot be handled as a {0}: converting ({version}.{kind}) to ({internal}.{0}): unknown conversion",
+                expected.kind
+            )
+        } else {
+            format!(
+                "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+            )
+        };
+        return Err(Status::bad_request(message));
+    }
+    if !api_version.is_empty() && api_version != wanted {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({wanted})"
+        )));
+    }
+    Ok(())
+}
+
+/// Reads the first document of YAML as upstream's reader does: of repeated keys the last one counts.
+///
+/// # Errors
+/// 400 with the parser's words.
+pub fn parse_yaml(bytes: &[u8], kind: &str) -> Result<Value, Status> {
+    let refuse = |why: String| {
+        let shown: String = bytes.iter().take(512).map(|byte| format!("{byte:02x}")).collect();
+        Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {kind}): yaml: {why} ({shown})"
+        ))
+    };
+    let text = std::str::from_utf8(bytes).map_err(|error| refuse(error.to_string()))?;
+    let options = serde_saphyr::options! {
+        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins,
+    };
+    let mut documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|error| refuse(error.to_string().lines().next().unwrap_or_default().to_owned()))?;
+    Ok(if documents.is_empty() { Value::Null } else { documents.swap_remove(0) })
+}

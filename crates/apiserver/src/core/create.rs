@@ -1,0 +1,136 @@
+//! Making an object.
+
+use cox_api::schema;
+use cox_api::{Body, FieldErrors, Response, Scope, Status, meta as metadata_rules};
+use cox_store::{Expect, Txn};
+use serde_json::Value;
+
+use super::body::{self, Expected};
+use super::call::{Call, meta, set_meta, unset_meta};
+use super::managed;
+use crate::admission::{Attempt, Operation};
+use crate::db::WriteError;
+
+/// How often a generated name is drawn anew when it is taken.
+const NAME_TRIES: u32 = 8;
+/// Upstream's limit of the part before the generated end.
+const GENERATED_BASE_MAX: usize = 58;
+const GENERATED_END: usize = 5;
+
+/// Makes an object out of a body.
+pub(crate) async fn create(call: &mut Call<'_>, body: Body) -> Result<Response, Status> {
+    super::check_write_options(call.options, "CreateOptions")?;
+    let strictness = body::strictness(call.options, "CreateOptions")?;
+    let decoded = body::decode(body, Expected::of(call.info()), strictness)?;
+    call.warnings.extend(decoded.warnings);
+    create_value(call, decoded.value).await
+}
+
+/// Makes an object out of a value of the kind, in normal form.
+pub(crate) async fn create_value(call: &mut Call<'_>, mut object: Value) -> Result<Response, Status> {
+    settle_namespace(call, &mut object)?;
+    call.kind.set_defaults(&mut object);
+    if !matches!(meta(&object, "resourceVersion"), "" | "0") {
+        return Err(Status::internal("resourceVersion should not be set on objects to be created"));
+    }
+    managed::on_create(call, &mut object)?;
+    create_applied(call, object).await
+}
+
+/// The same for an object with its defaults, whose managed fields are set.
+pub(crate) async fn create_applied(call: &mut Call<'_>, mut object: Value) -> Result<Response, Status> {
+    let given = meta(&object, "name").to_owned();
+    unset_meta(&mut object, "resourceVersion");
+    let admission = call.server.admission();
+    let attempt = Attempt::of(call, Operation::Create, given.clone(), None);
+    admission.admit(&attempt, &mut object, &mut call.warnings)?;
+    prepare(call, &mut object);
+
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        if given.is_empty() && !meta(&object, "generateName").is_empty() {
+            let name = generated_name(call, meta(&object, "generateName"));
+            set_meta(&mut object, "name", name);
+        }
+        let name = meta(&object, "name").to_owned();
+        let reservation = call.server.allocators().begin_create(call, &mut object)?;
+        let mut errors = FieldErrors::new();
+        metadata_rules::validate_create(&object, call.info(), call.kind.name_rule(), &mut errors);
+        call.kind.validate_create(&object, &mut errors);
+        call.refuse_invalid(&name, &errors)?;
+        if tries == 1 {
+            call.warnings.extend(call.kind.warnings(&object, None));
+        }
+        let attempt = Attempt::of(call, Operation::Create, name.clone(), None);
+        admission.validate(&attempt, Some(&object), &mut call.warnings)?;
+        let charge = crate::admission::quota::charge(call, &attempt, &object).await?;
+        if call.options.dry_run {
+            return match call.server.db().get_key(&call.key(&name)) {
+                Some(_) => Err(already_exists(call, &name)),
+                None => {
+                    let object = call.unstored(&object, 0);
+                    Ok(Response::Object { object, created: true })
+                }
+            };
+        }
+        let txn = Txn::put(call.key(&name), Expect::Absent, call.store(object.clone()));
+        match call.server.db().commit(txn).await {
+            Ok(committed) => {
+                reservation.keep();
+                charge.keep();
+                let object = call.show(committed.object().clone());
+                return Ok(Response::Object { object, created: true });
+            }
+            Err(WriteError::Conflict { .. }) if given.is_empty() && tries < NAME_TRIES => continue,
+            Err(WriteError::Conflict { .. }) => return Err(already_exists(call, &name)),
+            Err(WriteError::Failed(status)) => return Err(status),
+        }
+    }
+}
+
+fn already_exists(call: &Call<'_>, name: &str) -> Status {
+    Status::already_exists(call.info().group, call.info().plural, name)
+}
+
+/// The namespace of the path and that of the object are the same.
+pub(crate) fn settle_namespace(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
+    if call.info().scope == Scope::Cluster {
+        return Ok(());
+    }
+    let own = meta(object, "namespace");
+    if own.is_empty() {
+        set_meta(object, "namespace", call.namespace);
+    } else if own != call.namespace {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    Ok(())
+}
+
+/// What a new object may not bring, and what it gets.
+fn prepare(call: &Call<'_>, object: &mut Value) {
+    metadata_rules::prepare_create(object);
+    let info = call.info();
+    if info.has_status()
+        && let Some(fields) = object.as_object_mut()
+    {
+        fields.remove("status");
+    }
+    set_meta(object, "uid", call.server.env().chance().uid());
+    set_meta(object, "creationTimestamp", call.now.as_str());
+    if call.kind.counts_generations() {
+        set_meta(object, "generation", 1);
+    }
+    call.kind.prepare_create(object, &call.rules());
+    schema::normalize(info.type_id(), object);
+}
+
+fn generated_name(call: &Call<'_>, base: &str) -> String {
+    let mut end = base.len().min(GENERATED_BASE_MAX);
+    while !base.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{}", &base[..end], call.server.env().chance().suffix(GENERATED_END))
+}

@@ -1,0 +1,353 @@
+//! Deleting an object: preconditions, grace, propagation, finalizers.
+//! Source: <https://kubernetes.io/docs/concepts/architecture/garbage-collection/>,
+//! <https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/>
+
+use cox_api::kind::Deletion;
+use cox_api::schema::{self, Strictness};
+use cox_api::{Body, FieldErrors, Object, Path, Response, Status};
+use cox_store::{Expect, Txn};
+use serde_json::{Map, Value, json};
+
+use super::body;
+use super::call::{Call, finalizers, meta, set_meta};
+use super::facts;
+use crate::admission::{Attempt, Operation};
+use crate::db::WriteError;
+
+const TRIES_MAX: u32 = 100;
+const ORPHAN: &str = "orphan";
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// `metav1.DeleteOptions`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeleteOptions {
+    pub grace_seconds: Option<i64>,
+    pub propagation: Option<String>,
+    pub orphan_dependents: Option<bool>,
+    pub uid: Option<String>,
+    pub resource_version: Option<String>,
+    pub dry_run: bool,
+}
+
+impl DeleteOptions {
+    /// From the body, or from the parameters where there is none.
+    ///
+    /// # Errors
+    /// 400, 415, 422.
+    pub(crate) fn of(call: &Call<'_>, body: Body) -> Result<DeleteOptions, Status> {
+        let value = match body {
+            Body::None => None,
+            Body::Raw { ref bytes, .. } if bytes.is_empty() => None,
+            body => Some(decode(body)?),
+        };
+        let options = match value {
+            None => DeleteOptions {
+                grace_seconds: call.options.grace_period_seconds,
+                propagation: call.options.propagation_policy.clone(),
+                orphan_dependents: call.options.orphan_dependents,
+                dry_run: call.options.dry_run,
+                ..DeleteOptions::default()
+            },
+            Some(value) => {
+                let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+                let dry_run = value["dryRun"].as_array().cloned().unwrap_or_default();
+                if dry_run.iter().any(|word| word != "All") {
+                    let mut errors = FieldErrors::new();
+                    errors.not_supported(&Path::new("dryRun"), &Value::Array(dry_run), &["All"]);
+                    return Err(invalid(&errors));
+                }
+                DeleteOptions {
+                    grace_seconds: value["gracePeriodSeconds"].as_i64(),
+                    propagation: text(&value["propagationPolicy"]),
+                    orphan_dependents: value["orphanDependents"].as_bool(),
+                    uid: text(&value["preconditions"]["uid"]),
+                    resource_version: text(&value["preconditions"]["resourceVersion"]),
+                    dry_run: !dry_run.is_empty() || call.options.dry_run,
+                }
+            }
+        };
+        options.check()?;
+        Ok(options)
+    }
+
+    fn check(&self) -> Result<(), Status> {
+        let mut errors = FieldErrors::new();
+        let path = Path::new("propagationPolicy");
+        if let Some(policy) = &self.propagation {
+            let shown = Value::from(policy.as_str());
+            if self.orphan_dependents.is_some() {
+                errors.invalid(&path, &shown, "orphanDependents and deletionPropagation cannot be both set");
+            } else if !matches!(policy.as_str(), "Foreground" | "Background" | "Orphan") {
+                errors.not_supported(&path, &shown, &["Foreground", "Background", "Orphan", "nil"]);
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(invalid(&errors)) }
+    }
+}
+
+fn invalid(errors: &FieldErrors) -> Status {
+    Status::invalid("meta.k8s.io", "DeleteOptions", "", &errors.0)
+}
+
+fn decode(body: Body) -> Result<Value, Status> {
+    let type_id = schema::type_of("", "v1", "DeleteOptions")
+        .or_else(|| schema::type_of("meta.k8s.io", "v1", "DeleteOptions"))
+        .ok_or_else(|| Status::internal("the schema table has no DeleteOptions"))?;
+    let value = match body {
+        Body::None => return Ok(Value::Null),
+        Body::Json(value) | Body::Patch(_, value) => value,
+        Body::Raw { media_type, bytes } => match body::essence(&media_type) {
+            "" | body::JSON => return Ok(checked(schema::decode_json(type_id, &bytes, Strictness::Ignore)?.value)?),
+            body::YAML => body::parse_yaml(&bytes, "DeleteOptions")?,
+            body::PROTOBUF => {
+                cox_api::protobuf::decode(&bytes).map_err(|error| Status::bad_request(error.to_string()))?.2
+            }
+            _ => {
+                return Err(body::unsupported_media_type(
+                    "application/json, application/yaml, application/vnd.kubernetes.protobuf",
+                ));
+            }
+        },
+    };
+    checked(schema::decode_value(type_id, value, Strictness::Ignore)?.value)
+}
+
+fn checked(value: Value) -> Result<Value, Status> {
+    let kind = value["kind"].as_str().unwrap_or_default();
+    if !kind.is_empty() && kind != "DeleteOptions" {
+        let version = value["apiVersion"].as_str().unwrap_or_default();
+        return Err(Status::bad_request(format!(
+            "no kind {kind:?} is registered for version {version:?} in scheme \"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27\""
+        )));
+    }
+    Ok(value)
+}
+
+/// Deletes the object of a call.
+pub(crate) async fn delete(call: &mut Call<'_>, body: Body) -> Result<Response, Status> {
+    let options = DeleteOptions::of(call, body)?;
+    if options.propagation.is_none()
+        && options.orphan_dependents.is_none()
+        && let Some(text) = facts::warning_of_delete(call.info().group, call.info().plural)
+    {
+        call.warnings.push(text.to_owned());
+    }
+    let (object, gone) = remove(call, &options).await?;
+    if gone && !facts::returns_deleted(call.info()) {
+        return Ok(Response::Value { code: 200, value: success(call, &object) });
+    }
+    Ok(Response::Object { object, created: false })
+}
+
+fn success(call: &Call<'_>, object: &Object) -> Value {
+    let mut details = Map::new();
+    let parts =
+        [("name", object.name()), ("group", call.info().group), ("kind", call.info().plural), ("uid", object.uid())];
+    for (key, text) in parts {
+        if !text.is_empty() {
+            details.insert(key.into(), text.into());
+        }
+    }
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+}
+
+/// Deletes the object of a call: what it became, and whether it is gone.
+pub(crate) async fn remove(call: &mut Call<'_>, options: &DeleteOptions) -> Result<(Object, bool), Status> {
+    for _ in 0..TRIES_MAX {
+        let key = call.key(call.name);
+        let current = call.server.db().get_key(&key).ok_or_else(|| call.not_found(call.name))?;
+        if let Some(done) = attempt(call, options, &current).await? {
+            return Ok(done);
+        }
+    }
+    Err(call.conflict(call.name, "the object is being changed by others"))
+}
+
+/// Where an object goes.
+enum Step {
+    /// Nothing is to be written.
+    Keep,
+    /// It stays, marked.
+    Mark(Value),
+    /// It goes; the value is its last form.
+    Remove(Value),
+}
+
+async fn attempt(
+    call: &mut Call<'_>,
+    options: &DeleteOptions,
+    current: &Object,
+) -> Result<Option<(Object, bool)>, Status> {
+    check_preconditions(call, options, current)?;
+    let old = call.read(current);
+    let seen = Attempt::of(call, Operation::Delete, call.name.to_owned(), Some(&old));
+    call.server.admission().validate(&seen, None, &mut call.warnings)?;
+    let dry_run = options.dry_run;
+    let revision = Expect::Revision(current.revision());
+    match plan(call, options, &old) {
+        Step::Keep => Ok(Some((call.show(current.clone()), false))),
+        Step::Mark(new) if dry_run => Ok(Some((call.unstored(&new, current.revision()), false))),
+        Step::Remove(last) if dry_run => Ok(Some((call.unstored(&last, current.revision()), true))),
+        Step::Mark(new) => {
+            let txn = Txn::put(call.key(call.name), revision, call.store(new));
+            match call.server.db().commit(txn).await {
+                Ok(committed) => Ok(Some((call.show(committed.object().clone()), false))),
+                Err(error) => lost(call, options, error),
+            }
+        }
+        Step::Remove(last) => {
+            let txn = Txn::delete(call.key(call.name), revision);
+            match call.server.db().commit(txn).await {
+                Ok(_) => {
+                    call.server.allocators().released(call, &old);
+                    Ok(Some((call.unstored(&last, current.revision()), true)))
+                }
+                Err(error) => lost(call, options, error),
+            }
+        }
+    }
+}
+
+fn lost(
+    call: &Call<'_>,
+    options: &DeleteOptions,
+    error: WriteError,
+) -> Result<Option<(Object, bool)>, Status> {
+    match error {
+        WriteError::Conflict { current: None } => Err(call.not_found(call.name)),
+        WriteError::Conflict { current: Some(now) } => {
+            check_preconditions(call, options, &now)?;
+            Ok(None)
+        }
+        WriteError::Failed(status) => Err(status),
+    }
+}
+
+fn check_preconditions(call: &Call<'_>, options: &DeleteOptions, current: &Object) -> Result<(), Status> {
+    if let Some(uid) = &options.uid
+        && uid != current.uid()
+    {
+        let why =
+            format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", current.uid());
+        return Err(call.conflict(call.name, &why));
+    }
+    if let Some(version) = &options.resource_version
+        && *version != current.revision().to_string()
+    {
+        let why = format!(
+            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+            current.revision()
+        );
+        return Err(call.conflict(call.name, &why));
+    }
+    Ok(())
+}
+
+/// Decides, without writing.
+fn plan(call: &Call<'_>, options: &DeleteOptions, old: &Value) -> Step {
+    // A negative grace is taken as one second, as upstream does.
+    let asked = options.grace_seconds.map(|seconds| if seconds < 0 { 1 } else { seconds });
+    let deletion = call.kind.deletion(old, asked);
+    let wanted = wanted_finalizers(call, options, old);
+    let mut new = old.clone();
+    let finalizers_change = wanted != finalizers(old);
+    if finalizers_change {
+        if wanted.is_empty() {
+            if let Some(metadata) = new["metadata"].as_object_mut() {
+                metadata.remove("finalizers");
+            }
+        } else {
+            set_meta(&mut new, "finalizers", wanted.clone());
+        }
+    }
+    let marked = !old["metadata"]["deletionTimestamp"].is_null();
+    let old_grace = old["metadata"]["deletionGracePeriodSeconds"].as_i64();
+    let waits = match &deletion {
+        Deletion::Now => !wanted.is_empty(),
+        Deletion::Graceful { seconds } => {
+            if marked {
+                // Grace can be shortened, never prolonged.
+                match old_grace {
+                    Some(known) if *seconds < known => mark(call, &mut new, *seconds, false),
+                    // Another deletion is under way.
+                    _ if *seconds > 0 || old_grace == Some(0) && !wanted.is_empty() => {
+                        return if finalizers_change { Step::Mark(new) } else { Step::Keep };
+                    }
+                    _ => {}
+                }
+            } else {
+                mark(call, &mut new, *seconds, true);
+            }
+            *seconds > 0 || !wanted.is_empty()
+        }
+        Deletion::Finalize => facts::finalization_pending(old) || !wanted.is_empty(),
+    };
+    if !waits {
+        return Step::Remove(new);
+    }
+    if new["metadata"]["deletionTimestamp"].is_null() {
+        if matches!(deletion, Deletion::Finalize) {
+            // Such an object has a deletion time but no grace; its rules say what else changes.
+            set_meta(&mut new, "deletionTimestamp", call.now.as_str());
+            call.kind.prepare_update(&mut new, old, cox_api::Part::Sub("delete"), &call.rules());
+            if new["status"].get("phase").is_some() {
+                new["status"]["phase"] = "Terminating".into();
+            }
+        } else {
+            mark(call, &mut new, 0, true);
+        }
+    }
+    if new == *old { Step::Keep } else { Step::Mark(new) }
+}
+
+/// Sets the deletion time to `seconds` from now; from the time it had, where it is shortened.
+fn mark(call: &Call<'_>, new: &mut Value, seconds: i64, first: bool) {
+    let now = if first {
+        call.server.env().now().as_second()
+    } else {
+        let known = meta(new, "deletionTimestamp").parse::<jiff::Timestamp>().map(|time| time.as_second());
+        let grace = new["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+        known.map(|known| known - grace).unwrap_or_else(|_| call.server.env().now().as_second())
+    };
+    let time = jiff::Timestamp::from_second(now + seconds).unwrap_or(jiff::Timestamp::MAX);
+    set_meta(new, "deletionTimestamp", time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    set_meta(new, "deletionGracePeriodSeconds", seconds);
+    if first {
+        let generation = new["metadata"]["generation"].as_i64().unwrap_or(0);
+        if generation > 0 {
+            set_meta(new, "generation", generation + 1);
+        }
+    }
+}
+
+/// Finalizers after the propagation policy has had its say.
+fn wanted_finalizers(call: &Call<'_>, options: &DeleteOptions, old: &Value) -> Vec<String> {
+    let known = finalizers(old);
+    let has = |name: &str| known.iter().any(|finalizer| finalizer == name);
+    let by_default = call.kind.default_propagation() == "Orphan";
+    // An object without dependents that could be orphaned keeps what it has.
+    let orphan = match (options.orphan_dependents, options.propagation.as_deref()) {
+        (Some(orphan), _) => orphan,
+        (None, Some(policy)) => policy == "Orphan",
+        (None, None) => has(ORPHAN) || (!has(FOREGROUND) && by_default),
+    };
+    let foreground = match (options.orphan_dependents, options.propagation.as_deref()) {
+        (Some(_), _) => false,
+        (None, Some(policy)) => policy == "Foreground",
+        (None, None) => has(FOREGROUND),
+    };
+    let mut wanted: Vec<String> =
+        known.into_iter().filter(|finalizer| finalizer != ORPHAN && finalizer != FOREGROUND).collect();
+    if orphan {
+        wanted.push(ORPHAN.to_owned());
+    }
+    if foreground {
+        wanted.push(FOREGROUND.to_owned());
+    }
+    // The order of what was there stays.
+    let before = finalizers(old);
+    if before.len() == wanted.len() && before.iter().all(|finalizer| wanted.contains(finalizer)) {
+        return before;
+    }
+    wanted
+}

@@ -1,0 +1,62 @@
+//! The verbs, on every kind alike.
+
+pub(crate) mod body;
+pub(crate) mod call;
+pub(crate) mod collection;
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod facts;
+pub(crate) mod list;
+mod managed;
+pub(crate) mod patch;
+pub(crate) mod update;
+pub(crate) mod watch;
+
+use cox_api::{Body, FieldErrors, Options, Part, Path, Response, Status, Verb, meta};
+
+use call::Call;
+
+/// Does a verb on objects of a kind.
+pub(crate) async fn on_objects(call: &mut Call<'_>, verb: Verb, body: Body) -> Result<Response, Status> {
+    match verb {
+        Verb::Get => list::get(call).await,
+        Verb::List => list::list(call).await,
+        Verb::Watch => watch::watch(call).await,
+        Verb::Create => create::create(call, body).await,
+        Verb::Update => update::put(call, Part::Main, body).await,
+        Verb::Patch => patch::patch(call, Part::Main, body).await,
+        Verb::Delete => delete::delete(call, body).await,
+        Verb::DeleteCollection => collection::delete_collection(call, body).await,
+    }
+}
+
+/// Does a verb on a subresource that is a part of the object.
+pub(crate) async fn on_part(
+    call: &mut Call<'_>,
+    part: Part,
+    verb: Verb,
+    body: Body,
+) -> Result<Response, Status> {
+    match verb {
+        Verb::Get => list::get(call).await,
+        Verb::Update => update::put(call, part, body).await,
+        Verb::Patch => patch::patch(call, part, body).await,
+        _ => Err(Status::method_not_allowed("", "", "")),
+    }
+}
+
+/// Checks the options that every write has.
+pub(crate) fn check_write_options(options: &Options, kind: &str) -> Result<(), Status> {
+    let mut errors = FieldErrors::new();
+    check_manager(options, &mut errors);
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid("meta.k8s.io", kind, "", &errors.0))
+}
+
+pub(crate) fn check_manager(options: &Options, errors: &mut FieldErrors) {
+    if let Some(manager) = &options.field_manager {
+        meta::validate_field_manager(manager, &Path::new("fieldManager"), errors);
+    }
+}

@@ -1,0 +1,134 @@
+//! Patching an object.
+
+use cox_api::{Body, FieldErrors, Part, PatchKind, Path, Response, Status, patch as patches, schema};
+use serde_json::Value;
+
+use super::body;
+use super::call::Call;
+use super::create;
+use super::managed;
+use super::update::{Changed, change, recheck};
+
+/// Media types that patches come in.
+pub const JSON_PATCH: &str = "application/json-patch+json";
+/// Merge patches.
+pub const MERGE_PATCH: &str = "application/merge-patch+json";
+/// Strategic merge patches.
+pub const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
+/// Server-side apply.
+pub const APPLY_PATCH: &str = "application/apply-patch+yaml";
+/// Server-side apply in CBOR isn't served.
+const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
+
+/// Takes the body of a PATCH apart.
+///
+/// # Errors
+/// 400 for bytes that are no patch, 415 for another media type.
+pub(crate) fn decode(body: Body, kind: &str) -> Result<(PatchKind, Value), Status> {
+    let (media_type, bytes) = match body {
+        Body::Patch(kind, value) => return Ok((kind, value)),
+        Body::Raw { media_type, bytes } => (media_type, bytes),
+        Body::None | Body::Json(_) => return Err(body::unsupported_media_type(ACCEPTED)),
+    };
+    let patch = match body::essence(&media_type) {
+        JSON_PATCH => PatchKind::Json,
+        MERGE_PATCH => PatchKind::Merge,
+        STRATEGIC_PATCH => PatchKind::Strategic,
+        APPLY_PATCH => PatchKind::Apply,
+        _ => return Err(body::unsupported_media_type(ACCEPTED)),
+    };
+    let value = if patch == PatchKind::Apply {
+        body::parse_yaml(&bytes, kind)?
+    } else {
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Status::bad_request(format!("error decoding patch: {}", go_json_error(&bytes, &error)))
+        })?
+    };
+    Ok((patch, value))
+}
+
+/// What Go's decoder says of bytes that aren't JSON.
+fn go_json_error(bytes: &[u8], error: &serde_json::Error) -> String {
+    if error.is_eof() {
+        return "unexpected end of JSON input".into();
+    }
+    let column = error.column().saturating_sub(1);
+    let shown = bytes.get(column).map_or(' ', |&byte| char::from(byte));
+    format!("invalid character '{shown}' looking for beginning of value")
+}
+
+/// Patches the object of a call.
+pub(crate) async fn patch(call: &mut Call<'_>, part: Part, body: Body) -> Result<Response, Status> {
+    let (kind, patch) = decode(body, call.info().kind)?;
+    check_options(call, kind)?;
+    let strictness = body::strictness(call.options, "PatchOptions")?;
+    if kind == PatchKind::Apply {
+        return apply(call, part, patch).await;
+    }
+    let type_id = call.info().type_id();
+    change(call, part, &mut |call, old| {
+        let patched = match kind {
+            PatchKind::Json => patches::json(old, &patch)?,
+            PatchKind::Merge => patches::merge(old, &patch)?,
+            PatchKind::Strategic => patches::strategic(type_id, old, &patch)?,
+            PatchKind::Apply => unreachable!("apply has its own way"),
+        };
+        if kind == PatchKind::Strategic
+            && let Some(misfit) = patches::misfit(type_id, &patch, &patched)
+        {
+            return Err(misfit);
+        }
+        let object = recheck(call, patched, strictness)?;
+        Ok(Changed { object, managed: false })
+    })
+    .await
+}
+
+fn check_options(call: &Call<'_>, kind: PatchKind) -> Result<(), Status> {
+    let options = call.options;
+    let mut errors = FieldErrors::new();
+    if kind == PatchKind::Apply {
+        if options.field_manager.as_deref().unwrap_or_default().is_empty() {
+            errors.required(&Path::new("fieldManager"), "is required for apply patch");
+        }
+    } else if options.force.is_some() {
+        errors.forbidden(&Path::new("force"), "may not be specified for non-apply patch");
+    }
+    super::check_manager(options, &mut errors);
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &errors.0))
+}
+
+/// Server-side apply: makes the object where it isn't there.
+async fn apply(call: &mut Call<'_>, part: Part, patch: Value) -> Result<Response, Status> {
+    let strictness = body::strictness(call.options, "PatchOptions")?;
+    let type_id = call.info().type_id();
+    let checked = schema::decode_value(type_id, patch.clone(), strictness)?;
+    call.warnings.extend(checked.warnings);
+    managed::check_apply(call, &patch)?;
+    loop {
+        if call.server.db().get_key(&call.key(call.name)).is_none() {
+            if part != Part::Main {
+                return Err(call.not_found(call.name));
+            }
+            let object = managed::apply(call, None, &patch)?;
+            let object = recheck(call, object, cox_api::schema::Strictness::Ignore)?;
+            match create::create_applied(call, object).await {
+                Err(status) if status.is_already_exists() => continue,
+                other => return other,
+            }
+        }
+        let changed = change(call, part, &mut |call, old| {
+            let object = managed::apply(call, Some(old), &patch)?;
+            let object = recheck(call, object, cox_api::schema::Strictness::Ignore)?;
+            Ok(Changed { object, managed: true })
+        })
+        .await;
+        match changed {
+            Err(status) if status.is_not_found() && part == Part::Main => continue,
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The request core: who may do what, and where it goes from there. No sockets.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cox_api::{Part, Request, Resource, Response, Scope, Status, Transport, Verb};
+use cox_env::Env;
+use cox_store::Store;
+
+use crate::admission::Admission;
+use crate::allocate::Allocators;
+use crate::auth::{Attributes, Authorizer, Login, Tokens, User};
+use crate::config::Config;
+use crate::core::call::Call;
+use crate::core::{facts, on_objects, on_part};
+use crate::db::Db;
+use crate::error::Error;
+use crate::registry::{self, Served};
+
+/// The API server without its sockets.
+pub struct ApiServer {
+    env: Env,
+    db: Db,
+    config: Config,
+    tokens: Tokens,
+    login: Login,
+    authorizer: Authorizer,
+    admission: Admission,
+    allocators: Allocators,
+}
+
+/// What a call brings, and what the client is to be told besides.
+#[derive(Debug)]
+pub struct Answer {
+    /// The answer.
+    pub response: Response,
+    /// Texts for `Warning` headers.
+    pub warnings: Vec<String>,
+}
+
+impl ApiServer {
+    /// Opens the API over a store, and writes what every cluster has where it is missing: namespaces, roles,
+    /// priority classes, the `kubernetes` service.
+    ///
+    /// # Errors
+    /// Where the store refuses those writes.
+    pub async fn open(env: Env, store: Store, config: Config) -> Result<Arc<ApiServer>, Error> {
+        let env = env.component("apiserver");
+        let db = Db::new(store);
+        let tokens = Tokens::new(
+            env.clone(),
+            db.clone(),
+            config.pki.clone(),
+            config.issuer.clone(),
+            config.audiences.clone(),
+        );
+        let server = Arc::new(ApiServer {
+            login: Login::new(env.clone(), db.clone(), config.static_tokens.clone()),
+            authorizer: Authorizer::new(db.clone()),
+            admission: Admission::new(),
+            allocators: Allocators::new(&db, &config, env.chance()),
+            tokens,
+            env,
+            db,
+            config,
+        });
+        crate::start::bootstrap(&server).await?;
+        Ok(server)
+    }
+
+    /// Answers a call: authorization, admission, the rules of the kind, the store.
+    ///
+    /// # Errors
+    /// What upstream would answer.
+    pub async fn call(&self, user: &User, request: Request) -> Result<Answer, Status> {
+        self.authorize(user, &request)?;
+        self.call_authorized(user, request).await
+    }
+
+    /// Whether a user may make a call.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn authorize(&self, user: &User, request: &Request) -> Result<(), Status> {
+        let field_selector = request.options.field_selector.as_deref().unwrap_or_default();
+        // A list of one name is as good as a get, for rules that name names.
+        let selected = field_selector.strip_prefix("metadata.name=").unwrap_or_default();
+        self.authorizer.require(&Attributes {
+            user,
+            verb: request.verb.as_str(),
+            group: &request.resource.group,
+            resource: &request.resource.plural,
+            subresource: request.subresource.as_deref().unwrap_or_default(),
+            namespace: request.namespace.as_deref().unwrap_or_default(),
+            name: request.name.as_deref().unwrap_or(selected),
+            path: "",
+            field_selector,
+        })
+    }
+
+    /// The same without asking whether the user may.
+    pub(crate) async fn call_authorized(&self, user: &User, request: Request) -> Result<Answer, Status> {
+        let Request { verb, resource, namespace, name, subresource, options, body } = request;
+        let Some(served) = registry::find(&resource) else { return Err(Status::no_such_path()) };
+        let subresource = subresource.unwrap_or_default();
+        let mut warnings: Vec<String> =
+            facts::warning_of_use(&resource.group, &resource.version, &resource.plural)
+                .map(str::to_owned)
+                .into_iter()
+                .collect();
+        let namespace = namespace.unwrap_or_default();
+        let name = name.unwrap_or_default();
+        match served {
+            Served::Virtual(one) => {
+                let asked = crate::sub::Asked {
+                    server: self,
+                    user,
+                    verb,
+                    namespace: &namespace,
+                    name: &name,
+                    options: &options,
+                };
+                let response = one.call(&asked, body, &mut warnings).await?;
+                Ok(Answer { response, warnings })
+            }
+            Served::Kind(kind) => {
+                let info = kind.info();
+                let by_name = matches!(verb, Verb::Get | Verb::Update | Verb::Patch | Verb::Delete);
+                let missing_namespace = info.scope == Scope::Namespaced
+                    && namespace.is_empty()
+                    && (by_name || matches!(verb, Verb::Create | Verb::DeleteCollection));
+                if missing_namespace || (by_name && name.is_empty()) {
+                    return Err(Status::method_not_allowed("", "", ""));
+                }
+                let mut call = Call {
+                    server: self,
+                    user,
+                    kind,
+                    namespace: &namespace,
+                    name: &name,
+                    subresource: &subresource,
+                    options: &options,
+                    now: self.env.now_rfc3339(),
+                    warnings,
+                };
+                let response = if subresource.is_empty() {
+                    if !info.verbs.contains(&verb.as_str()) {
+                        return Err(Status::method_not_allowed("", "", ""));
+                    }
+                    on_objects(&mut call, verb, body).await?
+                } else {
+                    let known = info.subresources.iter().find(|sub| sub.name == subresource);
+                    let Some(sub) = known else { return Err(Status::no_such_path()) };
+                    if !sub.verbs.contains(&verb.as_str()) {
+                        return Err(Status::method_not_allowed("", "", ""));
+                    }
+                    match registry::special(info.group, info.plural, sub.name) {
+                        Some(special) => special.call(&mut call, verb, body).await?,
+                        None => {
+                            let part =
+                                if sub.name == "status" { Part::Status } else { Part::Sub(sub.name) };
+                            on_part(&mut call, part, verb, body).await?
+                        }
+                    }
+                };
+                Ok(Answer { response, warnings: call.warnings })
+            }
+        }
+    }
+
+    /// Time, chance, tasks.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// What the server was told at start.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The store as the server uses it.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Service account tokens.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// Who has a bearer token.
+    pub fn login(&self) -> &Login {
+        &self.login
+    }
+
+    pub(crate) fn authorizer(&self) -> &Authorizer {
+        &self.authorizer
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    pub(crate) fn allocators(&self) -> &Allocators {
+        &self.allocators
+    }
+
+    /// Whether anything is served under a group and version.
+    pub fn serves(&self, resource: &Resource) -> bool {
+        registry::has_version(&resource.group, &resource.version)
+    }
+}
+
+/// Calls in process: the same authorization and admission, objects are shared.
+#[derive(Clone)]
+pub struct LocalTransport {
+    /// The server.
+    pub server: Arc<ApiServer>,
+    /// Who calls.
+    pub user: Arc<User>,
+    /// The name that writes are recorded under in `managedFields`, where the call doesn't say.
+    pub manager: Arc<str>,
+}
+
+impl LocalTransport {
+    /// A way to the server for a user; writes are recorded under `manager`.
+    pub fn new(server: Arc<ApiServer>, user: User, manager: &str) -> LocalTransport {
+        LocalTransport { server, user: Arc::new(user), manager: manager.into() }
+    }
+}
+
+#[async_trait]
+impl Transport for LocalTransport {
+    async fn call(&self, mut request: Request) -> Result<Response, Status> {
+        if request.options.field_manager.is_none() && !request.verb.is_read() {
+            request.options.field_manager = Some(self.manager.to_string());
+        }
+        self.server.call(&self.user, request).await.map(|answer| answer.response)
+    }
+}

@@ -1,0 +1,110 @@
+//! What every cluster has: namespaces, roles, priority classes, the `kubernetes` service.
+
+mod kubernetes_service;
+
+use cox_api::{Body, Request, Resource, Response, Status, Verb};
+use serde_json::{Value, json};
+
+use crate::auth::User;
+use crate::auth::defaults::{default_policy, reconcile_binding, reconcile_role};
+use crate::error::Error;
+use crate::server::ApiServer;
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+/// How the server's own writes are recorded.
+const MANAGER: &str = "kube-apiserver";
+
+/// Writes what is missing.
+pub(crate) async fn bootstrap(server: &ApiServer) -> Result<(), Error> {
+    for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        ensure(server, &Resource::new("", "v1", "namespaces"), "", namespace).await?;
+    }
+    let classes = [
+        (
+            "system-node-critical",
+            2_000_001_000,
+            "Used for system critical pods that must not be moved from their current node.",
+        ),
+        (
+            "system-cluster-critical",
+            2_000_000_000,
+            "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+        ),
+    ];
+    for (name, value, description) in classes {
+        let class = json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+            "metadata": {"name": name}, "value": value, "description": description});
+        ensure(server, &Resource::new("scheduling.k8s.io", "v1", "priorityclasses"), "", class).await?;
+    }
+    for (plural, object) in default_policy() {
+        reconcile(server, plural, object).await?;
+    }
+    kubernetes_service::ensure(server).await
+}
+
+async fn call(server: &ApiServer, mut request: Request) -> Result<Response, Status> {
+    request.options.field_manager = Some(MANAGER.into());
+    server.call_authorized(&User::new("system:apiserver", &["system:masters"]), request).await.map(|a| a.response)
+}
+
+fn failed(object: &Value) -> impl FnOnce(Status) -> Error {
+    let what = format!(
+        "{} {}",
+        object["kind"].as_str().unwrap_or_default(),
+        object["metadata"]["name"].as_str().unwrap_or_default()
+    );
+    move |source| Error::Bootstrap { what, source }
+}
+
+/// Makes an object that isn't there.
+async fn ensure(
+    server: &ApiServer,
+    resource: &Resource,
+    namespace: &str,
+    object: Value,
+) -> Result<(), Error> {
+    let request =
+        Request::new(Verb::Create, resource.clone()).namespace(namespace).body(Body::Json(object.clone()));
+    let prefix = cox_api::kinds::by_resource(&resource.group, &resource.version, &resource.plural)
+        .map_or("", |kind| kind.info().store_prefix);
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    if server.db().get(prefix, namespace, name).is_some() {
+        return Ok(());
+    }
+    match call(server, request).await {
+        Ok(_) => Ok(()),
+        Err(status) if status.is_already_exists() => Ok(()),
+        Err(status) => Err(failed(&object)(status)),
+    }
+}
+
+/// Makes a role or binding, or adds what is missing in it.
+async fn reconcile(server: &ApiServer, plural: &'static str, object: Value) -> Result<(), Error> {
+    let resource = Resource::new(RBAC, "v1", plural);
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let Some(existing) = server.db().get(plural, namespace, name) else {
+        return ensure(server, &resource, namespace, object.clone()).await;
+    };
+    let existing = existing.value();
+    let request = |verb| Request::new(verb, resource.clone()).namespace(namespace).name(name);
+    let wanted = if plural.ends_with("bindings") {
+        match reconcile_binding(&existing, &object) {
+            Ok(wanted) => wanted,
+            Err(()) => {
+                call(server, request(Verb::Delete)).await.map_err(failed(&object))?;
+                return ensure(server, &resource, namespace, object.clone()).await;
+            }
+        }
+    } else {
+        reconcile_role(&existing, &object)
+    };
+    match wanted {
+        Some(wanted) => call(server, request(Verb::Update).body(Body::Json(wanted)))
+            .await
+            .map(|_| ())
+            .map_err(failed(&object)),
+        None => Ok(()),
+    }
+}

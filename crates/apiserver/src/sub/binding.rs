@@ -1,0 +1,155 @@
+//! Binding a pod to a node.
+
+use async_trait::async_trait;
+use cox_api::schema;
+use cox_api::{
+    Body, FieldErrors, KindInfo, Part, Path, Request, Resource, Response, Scope, Status, Verb,
+};
+use serde_json::{Value, json};
+
+use super::{Asked, Special, Virtual};
+use crate::core::body::{self, Expected};
+use crate::core::call::{Call, meta, set_meta};
+use crate::core::update::{Changed, change};
+
+fn expected() -> Result<Expected<'static>, Status> {
+    let type_id = schema::type_of("", "v1", "Binding")
+        .ok_or_else(|| Status::internal("the schema table has no Binding"))?;
+    Ok(Expected { group: "", version: "v1", kind: "Binding", type_id })
+}
+
+/// `pods/NAME/binding`.
+pub(super) struct BindingOf;
+
+#[async_trait]
+impl Special for BindingOf {
+    async fn call(&self, call: &mut Call<'_>, _: Verb, body: Body) -> Result<Response, Status> {
+        let strictness = body::strictness(call.options, "CreateOptions")?;
+        let decoded = body::decode(body, expected()?, strictness)?;
+        call.warnings.extend(decoded.warnings);
+        let binding = decoded.value;
+        let name = meta(&binding, "name");
+        if !name.is_empty() && name != call.name {
+            return Err(Status::bad_request(format!(
+                "name in URL does not match name in Binding object: {:?} vs {name:?}",
+                call.name
+            )));
+        }
+        check(call, &binding)?;
+        let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
+        change(call, Part::Sub("binding"), &mut |call, old| {
+            let mut pod = bound(call, old, &node)?;
+            merge_annotations(&mut pod, &binding);
+            let uid = meta(&binding, "uid");
+            if !uid.is_empty() {
+                set_meta(&mut pod, "uid", uid);
+            }
+            set_meta(&mut pod, "resourceVersion", meta(&binding, "resourceVersion"));
+            Ok(Changed { object: pod, managed: false })
+        })
+        .await?;
+        Ok(created())
+    }
+}
+
+fn created() -> Response {
+    let value =
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    Response::Value { code: 201, value }
+}
+
+fn check(call: &Call<'_>, binding: &Value) -> Result<(), Status> {
+    let mut errors = FieldErrors::new();
+    let kind = binding["target"]["kind"].as_str().unwrap_or_default();
+    if !kind.is_empty() && kind != "Node" {
+        errors.not_supported(&Path::new("target.kind"), &kind.into(), &["Node", "<empty>"]);
+    }
+    if binding["target"]["name"].as_str().unwrap_or_default().is_empty() {
+        errors.required(&Path::new("target.name"), "");
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Status::invalid("", "Binding", call.name, &errors.0))
+}
+
+/// The pod on its node.
+fn bound(call: &Call<'_>, old: &Value, node: &str) -> Result<Value, Status> {
+    let refuse = |why: String| {
+        Status::conflict("", "pods/binding", call.name, &why)
+    };
+    let name = call.name;
+    if !old["metadata"]["deletionTimestamp"].is_null() {
+        return Err(refuse(format!("pod {name} is being deleted, cannot be assigned to a host")));
+    }
+    let known = old["spec"]["nodeName"].as_str().unwrap_or_default();
+    if !known.is_empty() {
+        return Err(refuse(format!("pod {name} is already assigned to node {known:?}")));
+    }
+    if old["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
+        return Err(refuse(format!("pod {name} has non-empty .spec.schedulingGates")));
+    }
+    let mut pod = old.clone();
+    pod["spec"]["nodeName"] = node.into();
+    let conditions = pod["status"].as_object_mut().map(|status| {
+        status.entry("conditions").or_insert_with(|| json!([]))
+    });
+    if let Some(Value::Array(conditions)) = conditions {
+        conditions.retain(|condition| condition["type"] != "PodScheduled");
+        conditions.push(json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null,
+            "lastTransitionTime": call.now}));
+    }
+    Ok(pod)
+}
+
+fn merge_annotations(pod: &mut Value, binding: &Value) {
+    for part in ["annotations", "labels"] {
+        for (key, value) in binding["metadata"][part].as_object().into_iter().flatten() {
+            if !pod["metadata"][part].is_object() {
+                pod["metadata"][part] = json!({});
+            }
+            pod["metadata"][part][key] = value.clone();
+        }
+    }
+}
+
+/// The old form: a Binding posted to its own resource.
+pub(super) struct Bindings;
+
+static INFO: KindInfo = KindInfo {
+    group: "",
+    version: "v1",
+    kind: "Binding",
+    plural: "bindings",
+    singular: "binding",
+    short_names: &[],
+    categories: &[],
+    scope: Scope::Namespaced,
+    verbs: &["create"],
+    subresources: &[],
+    store_prefix: "",
+};
+
+#[async_trait]
+impl Virtual for Bindings {
+    fn info(&self) -> &'static KindInfo {
+        &INFO
+    }
+
+    async fn call(&self, asked: &Asked<'_>, body: Body, warnings: &mut Vec<String>) -> Result<Response, Status> {
+        if asked.verb != Verb::Create {
+            return Err(Status::method_not_allowed("", "", ""));
+        }
+        let decoded = body::decode(body, expected()?, schema::Strictness::Warn)?;
+        let name = meta(&decoded.value, "name").to_owned();
+        let mut request = Request::new(Verb::Create, Resource::new("", "v1", "pods"))
+            .namespace(asked.namespace)
+            .name(&name)
+            .subresource("binding")
+            .body(Body::Json(decoded.value));
+        request.options = asked.options.clone();
+        let answer = Box::pin(asked.server.call_authorized(asked.user, request)).await?;
+        warnings.extend(answer.warnings);
+        Ok(answer.response)
+    }
+}

@@ -1,0 +1,121 @@
+//! The scale subresource: how many replicas, whatever the kind.
+
+use async_trait::async_trait;
+use cox_api::schema::{self, Strictness};
+use cox_api::selector::LabelSelector;
+use cox_api::{Body, FieldErrors, Part, PatchKind, Path, Response, Status, Verb, patch as patches};
+use serde_json::{Value, json};
+
+use super::Special;
+use crate::core::body::{self, Expected};
+use crate::core::call::{Call, meta, set_meta};
+use crate::core::patch;
+use crate::core::update::{Changed, change};
+
+pub(super) struct ScaleOf;
+
+#[async_trait]
+impl Special for ScaleOf {
+    async fn call(&self, call: &mut Call<'_>, verb: Verb, body: Body) -> Result<Response, Status> {
+        match verb {
+            Verb::Get => {
+                let key = call.key(call.name);
+                let object = call.server.db().get_key(&key).ok_or_else(|| call.not_found(call.name))?;
+                Ok(Response::Value { code: 200, value: scale_of(call, &call.read(&object)) })
+            }
+            Verb::Update => {
+                let strictness = body::strictness(call.options, "UpdateOptions")?;
+                let decoded = body::decode(body, expected()?, strictness)?;
+                call.warnings.extend(decoded.warnings);
+                let scale = decoded.value;
+                write(call, &mut |_, _| Ok(scale.clone())).await
+            }
+            Verb::Patch => {
+                let (kind, patch) = patch::decode(body, "Scale")?;
+                let type_id = expected()?.type_id;
+                write(call, &mut |call, old| {
+                    let now = scale_of(call, old);
+                    let patched = match kind {
+                        PatchKind::Json => patches::json(&now, &patch)?,
+                        PatchKind::Merge => patches::merge(&now, &patch)?,
+                        PatchKind::Strategic => patches::strategic(type_id, &now, &patch)?,
+                        PatchKind::Apply => patches::merge(&now, &patch)?,
+                    };
+                    Ok(body::decode(Body::Json(patched), expected()?, Strictness::Warn)?.value)
+                })
+                .await
+            }
+            _ => Err(Status::method_not_allowed("", "", "")),
+        }
+    }
+}
+
+fn expected() -> Result<Expected<'static>, Status> {
+    let type_id = schema::type_of("autoscaling", "v1", "Scale")
+        .ok_or_else(|| Status::internal("the schema table has no Scale"))?;
+    Ok(Expected { group: "autoscaling", version: "v1", kind: "Scale", type_id })
+}
+
+type Make<'m> = dyn FnMut(&mut Call<'_>, &Value) -> Result<Value, Status> + Send + 'm;
+
+async fn write(call: &mut Call<'_>, make: &mut Make<'_>) -> Result<Response, Status> {
+    let response = change(call, Part::Main, &mut |call, old| {
+        let scale = make(call, old)?;
+        let name = meta(&scale, "name");
+        if !name.is_empty() && name != call.name {
+            return Err(Status::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({})",
+                call.name
+            )));
+        }
+        let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
+        if replicas < 0 {
+            let mut errors = FieldErrors::new();
+            let detail = "must be greater than or equal to 0";
+            errors.invalid(&Path::new("spec.replicas"), &replicas.into(), detail);
+            return Err(Status::invalid("autoscaling", "Scale", call.name, &errors.0));
+        }
+        let mut object = old.clone();
+        object["spec"]["replicas"] = replicas.into();
+        set_meta(&mut object, "resourceVersion", meta(&scale, "resourceVersion"));
+        let uid = meta(&scale, "uid");
+        if !uid.is_empty() {
+            set_meta(&mut object, "uid", uid);
+        }
+        Ok(Changed { object, managed: false })
+    })
+    .await?;
+    let Response::Object { object, .. } = response else { return Ok(response) };
+    Ok(Response::Value { code: 200, value: scale_of(call, &object.value()) })
+}
+
+/// The scale of an object.
+fn scale_of(call: &Call<'_>, object: &Value) -> Value {
+    let metadata: serde_json::Map<String, Value> =
+        ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"]
+            .into_iter()
+            .filter_map(|key| {
+                let value = object["metadata"].get(key)?;
+                (value != "").then(|| (key.to_owned(), value.clone()))
+            })
+            .collect();
+    let mut spec = json!({});
+    let replicas = object["spec"]["replicas"].as_i64().unwrap_or(0);
+    if replicas != 0 {
+        spec["replicas"] = replicas.into();
+    }
+    let mut status = json!({"replicas": object["status"]["replicas"].as_i64().unwrap_or(0)});
+    let selector = call.kind.scale().and_then(|paths| {
+        let selector = object.pointer(paths.selector)?;
+        let selector = if paths.selector_is_map {
+            LabelSelector::of_map(selector)
+        } else {
+            LabelSelector::of_object(selector).ok()?
+        };
+        Some(selector.to_string()).filter(|text| !text.is_empty())
+    });
+    if let Some(selector) = selector {
+        status["selector"] = selector.into();
+    }
+    json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
+}
