@@ -8,8 +8,8 @@ mod validate;
 
 pub use prepare::{prepare_create, prepare_update};
 pub use validate::{
-    FIELD_MANAGER_BYTES_MAX, validate_annotations, validate_create, validate_field_manager, validate_labels,
-    validate_metadata, validate_update,
+    ANNOTATIONS_BYTES_MAX, FIELD_MANAGER_BYTES_MAX, validate_annotations, validate_create,
+    validate_field_manager, validate_labels, validate_metadata, validate_update,
 };
 
 use crate::kind::NameRule;

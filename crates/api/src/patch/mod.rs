@@ -5,7 +5,7 @@
 //! after a strategic merge patch, [`misfit`] has upstream's words.
 
 mod directives;
-mod go;
+pub(crate) mod go;
 mod json;
 mod list;
 mod merge;
