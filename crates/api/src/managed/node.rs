@@ -41,8 +41,8 @@ impl Node {
             Shape::Object(type_id) if type_id.is_atomic() => Node::Atomic(shape),
             Shape::Object(type_id) => Node::Object(*type_id),
             Shape::Map(element) => Node::Map(element),
-            Shape::List(_) => Node::Atomic(shape),
-            Shape::Raw | Shape::Json | Shape::Fields => Node::Free,
+            Shape::List(_) | Shape::Raw | Shape::Fields => Node::Atomic(shape),
+            Shape::Json => Node::Free,
             _ => Node::Scalar(shape),
         }
     }
