@@ -235,8 +235,7 @@ impl Core {
                     }
                 };
                 let table = self.config.id.table();
-                let applied =
-                    self.services.apply(&mut self.nft, &table, &self.prefixes, *desired, host_ports);
+                let applied = self.services.apply(&mut self.nft, &table, &self.prefixes, desired, host_ports);
                 let _ = reply.send(applied);
             }
             Command::Close(reply) => drop(reply.send(Err(Error::Closed))),

@@ -21,7 +21,7 @@ pub(crate) enum Command {
     List(oneshot::Sender<Result<Vec<PodNetwork>>>),
     Reconcile(BTreeSet<String>, oneshot::Sender<Result<Reconciled>>),
     PeerRoutes(BTreeMap<Cidr, IpAddr>, oneshot::Sender<Result<()>>),
-    Services(Box<BTreeMap<ServicePortKey, ServicePort>>, oneshot::Sender<Result<Applied>>),
+    Services(BTreeMap<ServicePortKey, ServicePort>, oneshot::Sender<Result<Applied>>),
     Close(oneshot::Sender<Result<()>>),
 }
 
@@ -115,13 +115,13 @@ impl NodeNetwork {
     }
 
     /// Brings the forwarding of services to `desired`, all of it: what is not in there is removed. The
-    /// first call after a start writes everything in one transaction, later ones only what changed.
+    /// first call after a start writes everything in one transaction, later ones only what changed. What
+    /// can't be forwarded is left out and named in the answer.
     ///
     /// # Errors
-    /// IPv6, two services that claim one address and port, or the kernel's refusal; the state before the
-    /// call then stays in force.
+    /// The kernel's refusal; the state before the call then stays in force.
     pub async fn apply_services(&self, desired: BTreeMap<ServicePortKey, ServicePort>) -> Result<Applied> {
-        self.ask(|reply| Command::Services(Box::new(desired), reply)).await
+        self.ask(|reply| Command::Services(desired, reply)).await
     }
 
     /// Ends the network's thread and waits for it. Pods keep their networks.

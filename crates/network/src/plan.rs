@@ -104,6 +104,27 @@ pub(crate) fn plan(service: &ServicePort, protocol: Protocol, id: u32, pods: Pre
     Ok(plan)
 }
 
+/// Whether [`plan`] can serve it.
+pub(crate) fn check(service: &ServicePort) -> Result<()> {
+    let addresses = [
+        ("spec.clusterIPs", &service.cluster_ips),
+        ("spec.externalIPs", &service.external_ips),
+        ("status.loadBalancer.ingress.ip", &service.load_balancer_ips),
+    ];
+    for (field, list) in addresses {
+        for ip in list {
+            v4(*ip, field)?;
+        }
+    }
+    for range in &service.load_balancer_source_ranges {
+        range.v4("spec.loadBalancerSourceRanges")?;
+    }
+    for endpoint in &service.endpoints {
+        v4(endpoint.ip, "endpoints.addresses")?;
+    }
+    Ok(())
+}
+
 fn plan_lists(plan: &mut Plan, lists: &Lists, service: &ServicePort, id: u32, pods: Prefix) {
     let uses_local =
         [service.internal_traffic_policy, service.external_traffic_policy].contains(&TrafficPolicy::Local);
@@ -263,7 +284,8 @@ mod tests {
     fn ipv6_is_refused_by_field() {
         let mut six = service(vec![]);
         six.cluster_ips = vec!["fd00::1".parse().unwrap()];
-        let error = plan(&six, Protocol::Tcp, 0, PODS).unwrap_err().to_string();
-        assert!(error.contains("spec.clusterIPs"), "{error}");
+        let error = check(&six).unwrap_err().to_string();
+        assert_eq!(error, "spec.clusterIPs: IPv6 is not supported yet (got fd00::1)");
+        assert!(plan(&six, Protocol::Tcp, 0, PODS).is_err());
     }
 }

@@ -255,8 +255,9 @@ fn pick(by: By, count: u32, on_node: bool, affinity: Option<Duration>, rules: &m
     };
     let endpoint = vec![Expr::Map { key: 7, map: ENDPOINTS, to: 8 }];
     let dnat = vec![Expr::Dnat { address: 8, port: 9 }];
+    let any = cat([key.clone(), list(7), draw.clone(), endpoint.clone(), dnat.clone()]);
     let Some(timeout) = affinity else {
-        rules.push(cat([key, list(7), draw, endpoint, dnat]));
+        rules.push(any);
         return;
     };
     let client = vec![Expr::Payload { to: 5, base: Base::Network, offset: 12, length: 4 }];
@@ -276,6 +277,8 @@ fn pick(by: By, count: u32, on_node: bool, affinity: Option<Duration>, rules: &m
     ]));
     let forget = vec![Expr::Forget { map: AFFINITY, key: 4, data: 8 }];
     rules.push(cat([key, list(4), list(7), client, draw, endpoint, forget, remember, dnat]));
+    // No room to remember one more client is no reason not to serve it.
+    rules.push(any);
 }
 
 /// Writes the whole table without elements and without the chains of [`Chain`]. What was in a table of that

@@ -85,7 +85,7 @@ impl Endpoint {
 }
 
 /// What an [`crate::NodeNetwork::apply_services`] did to the kernel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Service ports that were added, changed or removed.
     pub changed: usize,
@@ -95,4 +95,6 @@ pub struct Applied {
     pub full: bool,
     /// Stale UDP flows that were cut.
     pub flows_cut: usize,
+    /// What can't be forwarded, and why (IPv6, an address or node port that another service has). All else is.
+    pub refused: Vec<(ServicePortKey, String)>,
 }

@@ -65,7 +65,7 @@ impl Services {
             let reason = format!("{} ports of services, at most {SERVICE_PORTS_MAX}", desired.len());
             return Err(Error::Invalid { field: "services", reason });
         }
-        let desired = without_conflicts(desired);
+        let (desired, refused) = servable(desired);
         let full = !self.loaded;
         let mut ids_free = self.ids_free.clone();
         let mut ids_end = self.ids_end;
@@ -109,7 +109,7 @@ impl Services {
             base(&mut transaction);
         }
         let elements = self.write(&mut transaction, delta.settle(), prefixes);
-        let mut applied = Applied { changed: updates.len(), elements, full, flows_cut: 0 };
+        let mut applied = Applied { changed: updates.len(), elements, full, flows_cut: 0, refused };
         nft.commit(transaction).map_err(Error::netlink("write services"))?;
 
         // The kernel has it: from here on nothing may fail.
@@ -299,30 +299,38 @@ pub(crate) fn cut_flows(stale: impl Fn(&Flow) -> bool) -> usize {
     })
 }
 
-/// Takes addresses (and node ports) that an earlier service claims from later ones: the API server lets two
-/// Services have one external IP and port, and one of them must not stop all others from being forwarded.
-fn without_conflicts(
+/// Takes out of `desired` what can't be forwarded, and says what and why: services with values that can't be
+/// served, and addresses (and node ports) that an earlier service claims. The API server lets two Services have
+/// one external IP and port, and none of this may stop all others from being forwarded.
+fn servable(
     desired: BTreeMap<ServicePortKey, ServicePort>,
-) -> BTreeMap<ServicePortKey, ServicePort> {
+) -> (BTreeMap<ServicePortKey, ServicePort>, Vec<(ServicePortKey, String)>) {
     let mut addresses = BTreeSet::new();
     let mut node_ports = BTreeSet::new();
-    let mut resolved = BTreeMap::new();
+    let mut servable = BTreeMap::new();
+    let mut refused = Vec::new();
     for (key, mut service) in desired {
+        if let Err(error) = plan::check(&service) {
+            refused.push((key, error.to_string()));
+            continue;
+        }
         let port = service.port;
         for list in [&mut service.cluster_ips, &mut service.external_ips, &mut service.load_balancer_ips] {
             list.retain(|ip| {
                 let free = addresses.insert((*ip, key.protocol, port));
                 if !free {
-                    tracing::warn!(service = %key, %ip, port, "address and port are taken by another service");
+                    refused.push((key.clone(), format!("{ip}:{port} is taken by another service")));
                 }
                 free
             });
         }
-        if service.node_port.is_some_and(|port| !node_ports.insert((key.protocol, port))) {
-            tracing::warn!(service = %key, port = service.node_port, "node port is taken by another service");
+        if let Some(port) = service.node_port
+            && !node_ports.insert((key.protocol, port))
+        {
+            refused.push((key.clone(), format!("node port {port} is taken by another service")));
             service.node_port = None;
         }
-        resolved.insert(key, service);
+        servable.insert(key, service);
     }
-    resolved
+    (servable, refused)
 }

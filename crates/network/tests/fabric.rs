@@ -5,7 +5,9 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 
-use cox_network::{Endpoint, Fabric, FabricConfig, FabricNode, NetId, Netns, NodeNetConfig, NodeNetwork};
+use cox_network::{
+    Endpoint, Fabric, FabricConfig, FabricNode, HostPort, NetId, Netns, NodeNetConfig, NodeNetwork, Protocol,
+};
 use cox_sys::netlink::{Nft, Rtnl, netns};
 use support::*;
 
@@ -140,7 +142,7 @@ fn a_restart_finds_the_fabric_and_purge_leaves_nothing() {
         let names: Vec<_> = fabric.nodes().unwrap().into_iter().map(|n| n.id).collect();
         assert_eq!(names, [id("n1"), id("n2")]);
         let [one, two] = two_nodes(dir.path(), &fabric).await;
-        assert_eq!(one.list().await.unwrap(), [a.clone()]);
+        assert_eq!(one.list().await.unwrap(), std::slice::from_ref(&a));
         assert_eq!(ask(&a.netns_path, b.ip, 8080).unwrap(), ("b".into(), a.ip));
         // A peer that is gone has no route any more.
         one.set_peer_routes(BTreeMap::new()).await.unwrap();
@@ -193,6 +195,56 @@ fn an_unfinished_slot_is_made_anew() {
             addresses.insert(pod.ip);
         }
         assert_eq!(addresses.len(), 20);
+        network.close().await.unwrap();
+    });
+}
+
+#[test]
+fn pods_leave_the_machine_with_its_address() {
+    world(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        // Another machine, which knows nothing of pods, nodes and their prefixes.
+        let outside = dir.path().join("outside");
+        netns::create(&outside).unwrap();
+        connect_to(&outside, "192.0.2.1", "192.0.2.2");
+        serve(&outside, 80, "outside");
+
+        let fabric = Fabric::start(fabric_config(dir.path())).await.unwrap();
+        let [one, two] = two_nodes(dir.path(), &fabric).await;
+        let a = attach(&one, "a").await;
+        assert_eq!(ask(&a.netns_path, ip("192.0.2.2"), 80).unwrap(), ("outside".into(), ip("192.0.2.1")));
+        // An endpoint outside the cluster, behind a service.
+        let far = service("10.43.0.10", 81, vec![Endpoint::ready(ip("192.0.2.2"), 80, false)]);
+        one.apply_services(services([(key("far"), far)])).await.unwrap();
+        assert_eq!(ask(&a.netns_path, ip("10.43.0.10"), 81).unwrap(), ("outside".into(), ip("192.0.2.1")));
+        for network in [one, two] {
+            network.close().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn pods_of_a_node_in_the_process_namespace_leave_with_its_address() {
+    world(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = dir.path().join("outside");
+        netns::create(&outside).unwrap();
+        connect_to(&outside, "192.0.2.1", "192.0.2.2");
+        serve(&outside, 80, "outside");
+        let network = NodeNetwork::start(config(dir.path())).await.unwrap();
+        let a = attach(&network, "a").await;
+        assert_eq!(ask(&a.netns_path, ip("192.0.2.2"), 80).unwrap(), ("outside".into(), ip("192.0.2.1")));
+        // From outside to a node port, and to a host port that keeps the client's address.
+        serve(&a.netns_path, 8080, "a");
+        let mut web = service("10.43.0.10", 80, vec![Endpoint::ready(a.ip, 8080, true)]);
+        web.node_port = Some(30_080);
+        network.apply_services(services([(key("web"), web)])).await.unwrap();
+        let (name, seen) = ask(&outside, ip("192.0.2.1"), 30_080).unwrap();
+        assert_eq!((name.as_str(), seen == ip("192.0.2.2")), ("a", false));
+        let port = HostPort { host_ip: None, host_port: 8081, pod_port: 80, protocol: Protocol::Tcp };
+        let b = attach_with(&network, "b", vec![port]).await;
+        serve(&b.netns_path, 80, "b");
+        assert_eq!(ask(&outside, ip("192.0.2.1"), 8081).unwrap(), ("b".into(), ip("192.0.2.2")));
         network.close().await.unwrap();
     });
 }

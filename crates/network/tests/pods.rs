@@ -41,7 +41,7 @@ fn asked_twice_it_is_the_same_and_detached_twice_is_fine() {
         let network = NodeNetwork::start(config(dir.path())).await.unwrap();
         let a = attach(&network, "a").await;
         assert_eq!(attach(&network, "a").await, a);
-        assert_eq!(network.list().await.unwrap(), [a.clone()]);
+        assert_eq!(network.list().await.unwrap(), std::slice::from_ref(&a));
         network.detach("a").await.unwrap();
         network.detach("a").await.unwrap();
         network.detach("never").await.unwrap();
@@ -68,7 +68,7 @@ fn a_restart_finds_its_pods_and_removes_the_rest() {
         let network = NodeNetwork::start(config(dir.path())).await.unwrap();
         let live = ["a", "c", "unknown"].map(String::from).into_iter().collect::<BTreeSet<_>>();
         let found = network.reconcile(live).await.unwrap();
-        assert_eq!(found.kept, [a.clone()]);
+        assert_eq!(found.kept, std::slice::from_ref(&a));
         assert_eq!(found.lost, ["c", "unknown"]);
         assert_eq!(found.removed, ["b"]);
         assert_eq!(attach(&network, "a").await, a);

@@ -233,8 +233,16 @@ fn services_outlive_the_process_and_two_may_claim_one_address() {
         first.external_ips = vec![ip("10.43.200.1")];
         let mut second = service("10.43.0.11", 80, vec![local(&b)]);
         second.external_ips = vec![ip("10.43.200.1")];
-        let desired = services([(key("first"), first), (key("second"), second)]);
-        network.apply_services(desired.clone()).await.unwrap();
+        let mut six = service("fd00::1", 80, vec![]);
+        six.node_port = Some(30_080);
+        let desired = services([(key("first"), first), (key("second"), second), (key("six"), six)]);
+        let applied = network.apply_services(desired.clone()).await.unwrap();
+        let refused: Vec<String> = applied.refused.iter().map(|(key, why)| format!("{key}: {why}")).collect();
+        let expected = [
+            "default/second:http/TCP: 10.43.200.1:80 is taken by another service",
+            "default/six:http/TCP: spec.clusterIPs: IPv6 is not supported yet (got fd00::1)",
+        ];
+        assert_eq!(refused, expected);
         assert_eq!(answers(&b, "10.43.200.1", 80), BTreeSet::from(["a".into()]));
         assert_eq!(answers(&a, "10.43.0.11", 80), BTreeSet::from(["b".into()]));
         network.close().await.unwrap();

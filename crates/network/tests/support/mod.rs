@@ -14,7 +14,7 @@ use cox_network::{
     AttachRequest, Endpoint, HostPort, NetId, Netns, NodeNetConfig, NodeNetwork, PodNetwork, Protocol,
     ServicePort, ServicePortKey, TrafficPolicy,
 };
-use cox_sys::netlink::{Batch, LinkChange, LinkRef, Rtnl, in_netns, netns};
+use cox_sys::netlink::{Batch, LinkChange, LinkRef, Rtnl, VethEnd, in_netns, netns};
 
 /// Long enough for a loaded machine; nothing waits that long unless it fails.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -159,4 +159,24 @@ pub fn services(
 pub fn interfaces() -> Vec<String> {
     let links = Rtnl::open().unwrap().links().unwrap();
     links.into_iter().map(|l| l.name).filter(|n| n != "lo").collect()
+}
+
+/// A cable from the calling thread's network namespace to another one, with an address at each end.
+pub fn connect_to(netns_path: &Path, here: &str, there: &str) {
+    let file = netns::open(netns_path).unwrap();
+    let end = |name, netns| VethEnd { name, index: None, mac: None, mtu: 1400, netns, group: 0 };
+    let mut batch = Batch::new();
+    batch.add_veth(&end("uplink", None), &end("eth0", Some(file.as_fd())));
+    let mut rtnl = Rtnl::open().unwrap();
+    rtnl.execute(batch).unwrap();
+    set_up(&mut rtnl, "uplink", here);
+    inside(netns_path, || set_up(&mut Rtnl::open().unwrap(), "eth0", there));
+}
+
+fn set_up(rtnl: &mut Rtnl, name: &str, address: &str) {
+    let index = rtnl.link(name).unwrap().unwrap().index;
+    let mut batch = Batch::new();
+    batch.set_link(LinkRef::Index(index), &LinkChange { up: Some(true), ..LinkChange::default() });
+    batch.add_address(index, address.parse().unwrap(), 24);
+    rtnl.execute(batch).unwrap();
 }
