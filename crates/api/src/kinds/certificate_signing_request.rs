@@ -1,6 +1,12 @@
 //! `CertificateSigningRequest` of `certificates.k8s.io/v1`.
 
-use crate::kind::{Kind, KindInfo, Scope, Subresource};
+use crate::kind::human_duration;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::common::cells::{self, column};
+use super::common::walk::{default, ensure, get, int_ptr, keep, list, list_mut, remove, set, text};
+use crate::kind::{Column, Kind, KindInfo, NameRule, Part, Rules, Scope, Subresource, Unowned};
 
 /// The kind's rules.
 pub struct CertificateSigningRequest;
@@ -34,8 +40,129 @@ static INFO: KindInfo = KindInfo {
     store_prefix: "certificatesigningrequests",
 };
 
+static COLUMNS: &[Column] = &[
+    cells::NAME,
+    cells::AGE,
+    column("SignerName", "string", "Who is asked to sign."),
+    column("Requestor", "string", "Who asks."),
+    column("RequestedDuration", "string", "How long the certificate should last."),
+    column("Condition", "string", "What has become of it."),
+];
+
 impl Kind for CertificateSigningRequest {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn name_rule(&self) -> NameRule {
+        NameRule::PathSegment
+    }
+
+    fn prepare_create(&self, object: &mut Value, rules: &Rules<'_>) {
+        set(object, "status", json!({}));
+        let spec = ensure(object, "spec");
+        remove(spec, "extra");
+        remove(spec, "uid");
+        set(spec, "username", rules.user);
+        set(spec, "groups", rules.groups.to_vec());
+    }
+
+    fn prepare_update(&self, new: &mut Value, old: &Value, part: Part, rules: &Rules<'_>) {
+        keep(new, old, "spec");
+        if part == Part::Main {
+            keep(new, old, "status");
+            return;
+        }
+        let was = &old["status"];
+        let status = ensure(new, "status");
+        let approval = part == Part::Sub("approval");
+        if approval {
+            keep(status, was, "certificate");
+        }
+        keep_decisions(status, was, approval);
+        stamp(status, was, rules.now);
+    }
+
+    fn unowned(&self, part: Part) -> Unowned {
+        match part {
+            Part::Main => Unowned::Listed(&[&["spec"], &["status"]]),
+            _ => Unowned::Listed(&[&["spec"]]),
+        }
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        let spec = &object["spec"];
+        let duration =
+            int_ptr(spec, "expirationSeconds").map_or_else(|| cells::NONE.to_owned(), human_duration);
+        vec![
+            cells::name(object),
+            cells::age(object, now),
+            text(spec, "signerName").into(),
+            text(spec, "username").into(),
+            duration.into(),
+            condition(object).into(),
+        ]
+    }
+
+    fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
+        vec![("spec.signerName", text(&object["spec"], "signerName").to_owned())]
+    }
+}
+
+fn has(status: &Value, kind: &str) -> bool {
+    list(status, "conditions").iter().any(|condition| text(condition, "type") == kind)
+}
+
+fn condition(object: &Value) -> String {
+    let status = &object["status"];
+    let mut words = vec![if has(status, "Denied") {
+        "Denied"
+    } else if has(status, "Approved") {
+        "Approved"
+    } else {
+        "Pending"
+    }];
+    if has(status, "Failed") {
+        words.push("Failed");
+    }
+    if !text(status, "certificate").is_empty() {
+        words.push("Issued");
+    }
+    words.join(",")
+}
+
+/// Approvals and denials are made by `approval` alone: elsewhere those of the old object stay as they were, where
+/// the new one has them at all.
+fn keep_decisions(status: &mut Value, was: &Value, approval: bool) {
+    if approval {
+        return;
+    }
+    for condition in list_mut(status, "conditions") {
+        if !matches!(text(condition, "type"), "Approved" | "Denied") {
+            continue;
+        }
+        let kind = text(condition, "type").to_owned();
+        if let Some(old) = list(was, "conditions").iter().find(|old| text(old, "type") == kind) {
+            *condition = old.clone();
+        }
+    }
+}
+
+/// Fills in the times of conditions that the client left out.
+fn stamp(status: &mut Value, was: &Value, now: &str) {
+    for condition in list_mut(status, "conditions") {
+        default(condition, "lastUpdateTime", now);
+        if get(condition, "lastTransitionTime").is_none() {
+            let known = list(was, "conditions")
+                .iter()
+                .find(|old| old["type"] == condition["type"] && old["status"] == condition["status"])
+                .and_then(|old| get(old, "lastTransitionTime"))
+                .cloned();
+            set(condition, "lastTransitionTime", known.unwrap_or_else(|| now.into()));
+        }
     }
 }

@@ -1,6 +1,10 @@
 //! `ClusterRoleBinding` of `rbac.authorization.k8s.io/v1`.
 
-use crate::kind::{Kind, KindInfo, Scope};
+use super::common::rbac;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::kind::{Column, Kind, KindInfo, NameRule, Scope};
 
 /// The kind's rules.
 pub struct ClusterRoleBinding;
@@ -22,5 +26,21 @@ static INFO: KindInfo = KindInfo {
 impl Kind for ClusterRoleBinding {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn name_rule(&self) -> NameRule {
+        NameRule::PathSegment
+    }
+
+    fn set_defaults(&self, object: &mut Value) {
+        rbac::default_binding(object);
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        rbac::BINDING_COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        rbac::binding_row(object, now)
     }
 }

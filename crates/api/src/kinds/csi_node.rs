@@ -1,6 +1,11 @@
 //! `CSINode` of `storage.k8s.io/v1`.
 
-use crate::kind::{Kind, KindInfo, Scope};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::common::cells::{self, column};
+use super::common::walk::list;
+use crate::kind::{Column, Kind, KindInfo, Scope};
 
 /// The kind's rules.
 pub struct CSINode;
@@ -19,8 +24,19 @@ static INFO: KindInfo = KindInfo {
     store_prefix: "csinodes",
 };
 
+static COLUMNS: &[Column] =
+    &[cells::NAME, column("Drivers", "integer", "Number of drivers on the node."), cells::AGE];
+
 impl Kind for CSINode {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        vec![cells::name(object), list(&object["spec"], "drivers").len().into(), cells::age(object, now)]
     }
 }

@@ -1,6 +1,11 @@
 //! `EndpointSlice` of `discovery.k8s.io/v1`.
 
-use crate::kind::{Kind, KindInfo, Scope};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::common::cells::{self, column};
+use super::common::walk::{default, int_ptr, list, list_mut, text, texts};
+use crate::kind::{Column, Kind, KindInfo, Scope};
 
 /// The kind's rules.
 pub struct EndpointSlice;
@@ -19,8 +24,58 @@ static INFO: KindInfo = KindInfo {
     store_prefix: "endpointslices",
 };
 
+static COLUMNS: &[Column] = &[
+    cells::NAME,
+    column("AddressType", "string", "The kind of addresses."),
+    column("Ports", "string", "Ports of the endpoints."),
+    column("Endpoints", "string", "Addresses of the endpoints."),
+    cells::AGE,
+];
+
 impl Kind for EndpointSlice {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn set_defaults(&self, object: &mut Value) {
+        for port in list_mut(object, "ports") {
+            default(port, "name", "");
+            default(port, "protocol", "TCP");
+        }
+    }
+
+    fn counts_generations(&self) -> bool {
+        true
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        let ports = list(object, "ports")
+            .iter()
+            .map(|port| int_ptr(port, "port").map_or_else(|| "*".to_owned(), |number| number.to_string()));
+        let addresses = list(object, "endpoints").iter().flat_map(|endpoint| texts(endpoint, "addresses"));
+        vec![
+            cells::name(object),
+            text(object, "addressType").into(),
+            shown(ports.collect()).into(),
+            shown(addresses.map(str::to_owned).collect()).into(),
+            cells::age(object, now),
+        ]
+    }
+}
+
+/// So many ports or addresses are shown in a table.
+const SHOWN_MAX: usize = 3;
+
+fn shown(all: Vec<String>) -> String {
+    match all.len() {
+        0 => "<unset>".to_owned(),
+        many if many > SHOWN_MAX => {
+            format!("{} + {} more...", all[..SHOWN_MAX].join(","), many - SHOWN_MAX)
+        }
+        _ => all.join(","),
     }
 }

@@ -1,6 +1,12 @@
 //! `Ingress` of `networking.k8s.io/v1`.
 
-use crate::kind::{Kind, KindInfo, Scope, Subresource};
+use super::common::load_balancer;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::common::cells::{self, column};
+use super::common::walk::{get, list, text};
+use crate::kind::{Column, Kind, KindInfo, Scope, Subresource};
 
 /// The kind's rules.
 pub struct Ingress;
@@ -25,8 +31,55 @@ static INFO: KindInfo = KindInfo {
     store_prefix: "ingress",
 };
 
+static COLUMNS: &[Column] = &[
+    cells::NAME,
+    column("Class", "string", "Who serves it."),
+    column("Hosts", "string", "Hosts of the rules."),
+    column("Address", "string", "Where it is reached."),
+    column("Ports", "string", "Ports it listens on."),
+    cells::AGE,
+];
+
 impl Kind for Ingress {
     fn info(&self) -> &'static KindInfo {
         &INFO
     }
+
+    fn counts_generations(&self) -> bool {
+        true
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        let spec = &object["spec"];
+        let class = get(spec, "ingressClassName")
+            .or_else(|| get(&object["metadata"]["annotations"], "kubernetes.io/ingress.class"))
+            .and_then(Value::as_str)
+            .unwrap_or(cells::NONE);
+        let hosts: Vec<&str> = list(spec, "rules")
+            .iter()
+            .map(|rule| text(rule, "host"))
+            .filter(|host| !host.is_empty())
+            .collect();
+        let hosts = match hosts.as_slice() {
+            [] => "*".to_owned(),
+            hosts if hosts.len() <= HOSTS_MAX => hosts.join(","),
+            hosts => format!("{} + {} more...", hosts[..HOSTS_MAX].join(","), hosts.len() - HOSTS_MAX),
+        };
+        let ports = if list(spec, "tls").is_empty() { "80" } else { "80, 443" };
+        vec![
+            cells::name(object),
+            class.into(),
+            hosts.into(),
+            load_balancer::addresses(&object["status"]["loadBalancer"]).into(),
+            ports.into(),
+            cells::age(object, now),
+        ]
+    }
 }
+
+/// So many hosts are shown in a table.
+const HOSTS_MAX: usize = 3;

@@ -1,5 +1,9 @@
 //! `LimitRange` of `v1`.
 
+use super::common::resource_list;
+use serde_json::Value;
+
+use super::common::walk::{ensure, get_mut, list_mut, map, map_of, text};
 use crate::kind::{Kind, KindInfo, Scope};
 
 /// The kind's rules.
@@ -22,5 +26,31 @@ static INFO: KindInfo = KindInfo {
 impl Kind for LimitRange {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn set_defaults(&self, object: &mut Value) {
+        let Some(spec) = get_mut(object, "spec") else { return };
+        for item in list_mut(spec, "limits") {
+            for key in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
+                resource_list::round_up(get_mut(item, key));
+            }
+            if text(item, "type") == "Container" {
+                fill(item, "default", "max");
+                fill(item, "defaultRequest", "default");
+                fill(item, "defaultRequest", "min");
+            }
+        }
+    }
+}
+
+/// Resources that the one list lacks are taken from the other.
+fn fill(item: &mut Value, into: &str, from: &str) {
+    let source = map(item, from).clone();
+    if source.is_empty() {
+        return;
+    }
+    let target = map_of(ensure(item, into));
+    for (name, quantity) in source {
+        target.entry(name).or_insert(quantity);
     }
 }

@@ -1,6 +1,11 @@
 //! `Namespace` of `v1`.
 
-use crate::kind::{Kind, KindInfo, Scope, Subresource};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::common::cells::{self, column};
+use super::common::walk::{default_text, ensure, keep, list, set, text};
+use crate::kind::{Column, Deletion, Kind, KindInfo, NameRule, Part, Rules, Scope, Subresource, Unowned};
 
 /// The kind's rules.
 pub struct Namespace;
@@ -28,8 +33,69 @@ static INFO: KindInfo = KindInfo {
     store_prefix: "namespaces",
 };
 
+static COLUMNS: &[Column] = &[cells::NAME, column("Status", "string", "Active or Terminating."), cells::AGE];
+
+/// The finalizer of namespaces: their content goes first.
+const KUBERNETES: &str = "kubernetes";
+/// The label that lets selectors name a namespace.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
 impl Kind for Namespace {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn name_rule(&self) -> NameRule {
+        NameRule::Label
+    }
+
+    fn set_defaults(&self, object: &mut Value) {
+        default_text(ensure(object, "status"), "phase", "Active");
+        let name = text(&object["metadata"], "name").to_owned();
+        if !name.is_empty() {
+            set(ensure(ensure(object, "metadata"), "labels"), NAME_LABEL, name);
+        }
+    }
+
+    fn prepare_create(&self, object: &mut Value, _rules: &Rules<'_>) {
+        set(object, "status", json!({"phase": "Active"}));
+        let spec = ensure(object, "spec");
+        if !list(spec, "finalizers").iter().any(|each| each == KUBERNETES) {
+            let mut finalizers = list(spec, "finalizers").to_vec();
+            finalizers.push(KUBERNETES.into());
+            set(spec, "finalizers", finalizers);
+        }
+    }
+
+    fn prepare_update(&self, new: &mut Value, old: &Value, part: Part, _rules: &Rules<'_>) {
+        if part != Part::Status {
+            keep(new, old, "status");
+        }
+        if part != Part::Sub("finalize") {
+            keep(new, old, "spec");
+        }
+    }
+
+    fn deletion(&self, _object: &Value, _grace_seconds: Option<i64>) -> Deletion {
+        Deletion::Finalize
+    }
+
+    fn unowned(&self, part: Part) -> Unowned {
+        match part {
+            Part::Status => Unowned::Listed(&[&["spec"]]),
+            _ => Unowned::Listed(&[&["status"]]),
+        }
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        vec![cells::name(object), text(&object["status"], "phase").into(), cells::age(object, now)]
+    }
+
+    fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
+        vec![("status.phase", text(&object["status"], "phase").to_owned())]
     }
 }

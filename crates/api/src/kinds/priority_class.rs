@@ -1,6 +1,11 @@
 //! `PriorityClass` of `scheduling.k8s.io/v1`.
 
-use crate::kind::{Kind, KindInfo, Scope};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::common::cells::{self, column};
+use super::common::walk::{default, flag, int, text};
+use crate::kind::{Column, Kind, KindInfo, Scope};
 
 /// The kind's rules.
 pub struct PriorityClass;
@@ -19,8 +24,34 @@ static INFO: KindInfo = KindInfo {
     store_prefix: "priorityclasses",
 };
 
+static COLUMNS: &[Column] = &[
+    cells::NAME,
+    column("Value", "integer", "The priority."),
+    column("Global-Default", "boolean", "Whether pods without a class get it."),
+    cells::AGE,
+    column("PreemptionPolicy", "string", "Whether pods of the class preempt others."),
+];
+
 impl Kind for PriorityClass {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn set_defaults(&self, object: &mut Value) {
+        default(object, "preemptionPolicy", "PreemptLowerPriority");
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        vec![
+            cells::name(object),
+            int(object, "value").into(),
+            flag(object, "globalDefault").into(),
+            cells::age(object, now),
+            text(object, "preemptionPolicy").into(),
+        ]
     }
 }

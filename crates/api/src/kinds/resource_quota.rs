@@ -1,6 +1,12 @@
 //! `ResourceQuota` of `v1`.
 
-use crate::kind::{Kind, KindInfo, Scope, Subresource};
+use super::common::resource_list;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::common::cells::{self, column};
+use super::common::walk::{get, get_mut, map};
+use crate::kind::{Column, Kind, KindInfo, Scope, Subresource};
 
 /// The kind's rules.
 pub struct ResourceQuota;
@@ -25,8 +31,45 @@ static INFO: KindInfo = KindInfo {
     store_prefix: "resourcequotas",
 };
 
+static COLUMNS: &[Column] = &[
+    cells::NAME,
+    column("Request", "string", "What is used, and what may be."),
+    column("Limit", "string", "What is used of limits, and what may be."),
+    cells::AGE,
+];
+
 impl Kind for ResourceQuota {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn set_defaults(&self, object: &mut Value) {
+        if let Some(spec) = get_mut(object, "spec") {
+            resource_list::round_up(get_mut(spec, "hard"));
+        }
+        if let Some(status) = get_mut(object, "status") {
+            resource_list::round_up(get_mut(status, "hard"));
+            resource_list::round_up(get_mut(status, "used"));
+        }
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        let status = &object["status"];
+        let (mut requests, mut limits) = (Vec::new(), Vec::new());
+        for (name, hard) in map(status, "hard") {
+            let used = get(&status["used"], name).and_then(Value::as_str).unwrap_or("0");
+            let part = format!("{name}: {used}/{}", hard.as_str().unwrap_or_default());
+            if name.starts_with("limits.") { limits.push(part) } else { requests.push(part) }
+        }
+        vec![
+            cells::name(object),
+            requests.join(", ").into(),
+            limits.join(", ").into(),
+            cells::age(object, now),
+        ]
     }
 }

@@ -1,6 +1,6 @@
 //! `Role` of `rbac.authorization.k8s.io/v1`.
 
-use crate::kind::{Kind, KindInfo, Scope};
+use crate::kind::{Kind, KindInfo, NameRule, Scope};
 
 /// The kind's rules.
 pub struct Role;
@@ -22,5 +22,9 @@ static INFO: KindInfo = KindInfo {
 impl Kind for Role {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn name_rule(&self) -> NameRule {
+        NameRule::PathSegment
     }
 }

@@ -1,6 +1,11 @@
 //! `ServiceAccount` of `v1`.
 
-use crate::kind::{Kind, KindInfo, Scope, Subresource};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::common::cells::{self};
+use super::common::walk::{get, list_mut};
+use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope, Subresource};
 
 /// The kind's rules.
 pub struct ServiceAccount;
@@ -25,8 +30,36 @@ static INFO: KindInfo = KindInfo {
     store_prefix: "serviceaccounts",
 };
 
+static COLUMNS: &[Column] = &[cells::NAME, cells::AGE];
+
 impl Kind for ServiceAccount {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn prepare_create(&self, object: &mut Value, _rules: &Rules<'_>) {
+        name_secrets_only(object);
+    }
+
+    fn prepare_update(&self, new: &mut Value, _old: &Value, _part: Part, _rules: &Rules<'_>) {
+        name_secrets_only(new);
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        vec![cells::name(object), cells::age(object, now)]
+    }
+}
+
+/// Of references to secrets nothing but the name is kept.
+fn name_secrets_only(object: &mut Value) {
+    for secret in list_mut(object, "secrets") {
+        *secret = match get(secret, "name") {
+            Some(name) => json!({"name": name}),
+            None => json!({}),
+        };
     }
 }
