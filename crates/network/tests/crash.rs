@@ -50,9 +50,9 @@ fn kill_after(dir: &Path, lines: usize) -> BTreeSet<String> {
         .spawn()
         .unwrap();
     let mut attached = BTreeSet::new();
-    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    let said = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut heard = 0;
-    while let Some(line) = said.next() {
+    for line in said {
         let line = line.unwrap();
         let Some((what, owner)) = line.split_once(' ') else { continue };
         match what {

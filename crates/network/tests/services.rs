@@ -7,6 +7,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use cox_network::{Endpoint, NodeNetwork, PodNetwork, Protocol, ServicePortKey, TrafficPolicy};
+use cox_sys::netlink::Nft;
 use support::*;
 
 const VIP: &str = "10.43.0.10";
@@ -254,6 +255,73 @@ fn services_outlive_the_process_and_two_may_claim_one_address() {
         assert_eq!(answers(&b, VIP, 80), BTreeSet::from(["a".into()]));
         network.apply_services(services([])).await.unwrap();
         assert!(ask_briefly(&b.netns_path, ip(VIP), 80).is_err());
+        network.close().await.unwrap();
+    });
+}
+
+/// How many elements each set has, and the names of the chains.
+fn kernel_state() -> (Vec<usize>, Vec<String>) {
+    let mut nft = Nft::open().unwrap();
+    let sets = [
+        "services",
+        "service-ids",
+        "node-ports",
+        "node-port-ids",
+        "endpoints",
+        "affine-endpoints",
+        "no-endpoints",
+        "no-endpoints-node",
+        "cluster-ips",
+        "hairpin",
+    ];
+    let counts = sets.map(|set| nft.element_keys("cox-t1", set).unwrap().len()).to_vec();
+    let mut chains = nft.chains("cox-t1").unwrap();
+    chains.sort();
+    (counts, chains)
+}
+
+#[test]
+fn changes_leave_the_kernel_as_a_fresh_load_would() {
+    world(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let network = NodeNetwork::start(config(dir.path())).await.unwrap();
+        network.apply_services(services([])).await.unwrap();
+        let empty = kernel_state();
+        assert_eq!(empty.0.iter().sum::<usize>(), 0);
+
+        // Services of all sorts, each of which changes its sort with the step.
+        let desired = |step: u16| {
+            services((0..24u16).filter(|n| !(n + step).is_multiple_of(7)).map(|n| {
+                let sort = n + step;
+                let endpoints = (0..sort % 4)
+                    .map(|e| {
+                        Endpoint::ready(ip(&format!("10.42.{}.{}", e % 2, 100 + n + e)), 8080, e % 2 == 0)
+                    })
+                    .collect();
+                let mut one = service(&format!("10.43.0.{}", 10 + n), 80, endpoints);
+                one.node_port = sort.is_multiple_of(2).then_some(30_000 + n);
+                one.client_ip_affinity = sort.is_multiple_of(3).then_some(Duration::from_secs(60));
+                if sort.is_multiple_of(5) {
+                    one.external_traffic_policy = TrafficPolicy::Local;
+                    one.external_ips = vec![ip(&format!("192.0.2.{n}"))];
+                }
+                if sort.is_multiple_of(6) {
+                    one.load_balancer_ips = vec![ip(&format!("198.51.100.{n}"))];
+                    one.load_balancer_source_ranges = vec!["192.0.2.0/24".parse().unwrap()];
+                }
+                (key(&format!("s{n:02}")), one)
+            }))
+        };
+        for step in 0..20 {
+            assert!(!network.apply_services(desired(step)).await.unwrap().full);
+        }
+        let changed = kernel_state();
+        network.close().await.unwrap();
+        let network = NodeNetwork::start(config(dir.path())).await.unwrap();
+        assert!(network.apply_services(desired(19)).await.unwrap().full);
+        assert_eq!(kernel_state(), changed);
+        network.apply_services(services([])).await.unwrap();
+        assert_eq!(kernel_state(), empty);
         network.close().await.unwrap();
     });
 }

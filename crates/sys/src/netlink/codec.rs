@@ -43,11 +43,6 @@ impl Batch {
         self.starts.is_empty()
     }
 
-    /// Size of the requests in bytes.
-    pub fn size(&self) -> usize {
-        self.buffer.len()
-    }
-
     /// Appends a request of type `kind` with the protocol's fixed `header`; `what` names it in errors.
     pub(super) fn push(
         &mut self,

@@ -165,12 +165,3 @@ pub fn write_setting(setting: &str, value: &str) -> Result<()> {
     let path = format!("/proc/sys/net/{setting}");
     fs::write(path, value).map_err(Error::io("write setting"))
 }
-
-/// Reads a `net.*` setting of the calling thread's network namespace.
-///
-/// # Errors
-/// The system's refusal, or no such setting.
-pub fn read_setting(setting: &str) -> Result<String> {
-    let text = fs::read_to_string(format!("/proc/sys/net/{setting}")).map_err(Error::io("read setting"))?;
-    Ok(text.trim_end().to_owned())
-}

@@ -16,6 +16,7 @@ const NFT_MSG_NEWTABLE: u16 = 0;
 const NFT_MSG_GETTABLE: u16 = 1;
 const NFT_MSG_DELTABLE: u16 = 2;
 const NFT_MSG_NEWCHAIN: u16 = 3;
+const NFT_MSG_GETCHAIN: u16 = 4;
 const NFT_MSG_DELCHAIN: u16 = 5;
 const NFT_MSG_NEWRULE: u16 = 6;
 const NFT_MSG_DELRULE: u16 = 8;
@@ -186,11 +187,6 @@ impl Transaction {
     /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.batch.len() == 1
-    }
-
-    /// Size in bytes.
-    pub fn size(&self) -> usize {
-        self.batch.size()
     }
 
     fn push(&mut self, kind: u16, flags: u16, what: String, write: impl FnOnce(&mut Message<'_>, &str)) {
@@ -391,6 +387,23 @@ impl Nft {
             Err(error) if error.is_not_found() => Ok(None),
             other => other,
         }
+    }
+
+    /// Names of the chains of a table.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn chains(&mut self, table: &str) -> Result<Vec<String>> {
+        let request = |batch: &mut Batch, flags: u16| {
+            let header = nfgen(libc::AF_INET as u8, 0);
+            batch.push(message(NFT_MSG_GETCHAIN), flags, "list chains", &header, |_| {});
+        };
+        self.0.dump(request, |kind, payload| {
+            let attributes = payload.get(4..)?;
+            let of = codec::text(codec::attribute(attributes, NFTA_CHAIN_TABLE)?);
+            let name = codec::text(codec::attribute(attributes, NFTA_CHAIN_NAME)?);
+            (kind == message(NFT_MSG_NEWCHAIN) && of == table).then_some(name)
+        })
     }
 
     /// The keys of a set's elements.
