@@ -185,6 +185,21 @@ pub trait Kind: Send + Sync + 'static {
         object
     }
 
+    /// The field of the stored form behind a selectable field, where they differ in name.
+    fn stored_field(&self, field: &str) -> String {
+        field.to_owned()
+    }
+
+    /// Whether a new object keeps the status that it brings along (nodes do).
+    fn brings_status(&self) -> bool {
+        false
+    }
+
+    /// Whether a new object without a name and without a prefix is named after a uid (limit ranges are).
+    fn names_itself(&self) -> bool {
+        false
+    }
+
     /// How names are checked.
     fn name_rule(&self) -> NameRule {
         NameRule::Subdomain

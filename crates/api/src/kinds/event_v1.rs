@@ -1,6 +1,11 @@
 //! `Event` of `events.k8s.io/v1`.
 
-use crate::kind::{Kind, KindInfo, Scope};
+use super::event::Event;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::common::walk::{set, text};
+use crate::kind::{Column, Kind, KindInfo, Scope};
 
 /// The kind's rules.
 pub struct EventV1;
@@ -19,8 +24,87 @@ static INFO: KindInfo = KindInfo {
     store_prefix: "events",
 };
 
+/// Fields that have other names in the stored form: here, there.
+const NAMES: [(&str, &str); 7] = [
+    ("regarding", "involvedObject"),
+    ("note", "message"),
+    ("reportingController", "reportingComponent"),
+    ("deprecatedSource", "source"),
+    ("deprecatedFirstTimestamp", "firstTimestamp"),
+    ("deprecatedLastTimestamp", "lastTimestamp"),
+    ("deprecatedCount", "count"),
+];
+
 impl Kind for EventV1 {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn stored_as(&self) -> Option<&'static dyn Kind> {
+        Some(&Event)
+    }
+
+    fn to_stored(&self, object: Value) -> Value {
+        converted(object, "v1", |name| NAMES.iter().find(|(here, _)| *here == name).map(|(_, there)| *there))
+    }
+
+    fn from_stored(&self, object: Value) -> Value {
+        let version = "events.k8s.io/v1";
+        converted(object, version, |name| {
+            NAMES.iter().find(|(_, there)| *there == name).map(|(here, _)| *here)
+        })
+    }
+
+    fn stored_field(&self, field: &str) -> String {
+        if field == "reportingController" {
+            return "reportingComponent".to_owned();
+        }
+        match field.strip_prefix("regarding.") {
+            Some(rest) => format!("involvedObject.{rest}"),
+            None => field.to_owned(),
+        }
+    }
+
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        Event.columns()
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        Event.row(&self.to_stored(object.clone()), now)
+    }
+
+    fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
+        let about = &object["regarding"];
+        [
+            ("regarding.kind", text(about, "kind")),
+            ("regarding.namespace", text(about, "namespace")),
+            ("regarding.name", text(about, "name")),
+            ("regarding.uid", text(about, "uid")),
+            ("regarding.apiVersion", text(about, "apiVersion")),
+            ("regarding.resourceVersion", text(about, "resourceVersion")),
+            ("regarding.fieldPath", text(about, "fieldPath")),
+            ("reason", text(object, "reason")),
+            ("reportingController", text(object, "reportingController")),
+            ("type", text(object, "type")),
+        ]
+        .map(|(field, value)| (field, value.to_owned()))
+        .to_vec()
+    }
+}
+
+fn converted(mut object: Value, version: &str, rename: impl Fn(&str) -> Option<&'static str>) -> Value {
+    set(&mut object, "apiVersion", version);
+    match object {
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(name, value)| (rename(&name).map_or_else(|| name.clone(), str::to_owned), value))
+                .collect(),
+        ),
+        other => other,
     }
 }

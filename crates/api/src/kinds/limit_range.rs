@@ -28,6 +28,10 @@ impl Kind for LimitRange {
         &INFO
     }
 
+    fn names_itself(&self) -> bool {
+        true
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         let Some(spec) = get_mut(object, "spec") else { return };
         for item in list_mut(spec, "limits") {

@@ -1,6 +1,12 @@
 //! `Node` of `v1`.
 
-use crate::kind::{Kind, KindInfo, Scope, Subresource};
+use super::common::resource_list;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::common::cells::{self, column, wide};
+use super::common::walk::{flag, get, get_mut, list, map, set, text};
+use crate::kind::{Column, Kind, KindInfo, Scope, Subresource};
 
 /// The kind's rules.
 pub struct Node;
@@ -34,8 +40,99 @@ static INFO: KindInfo = KindInfo {
     store_prefix: "minions",
 };
 
+static COLUMNS: &[Column] = &[
+    cells::NAME,
+    column("Status", "string", "Whether the node is ready."),
+    column("Roles", "string", "What the node is for."),
+    cells::AGE,
+    column("Version", "string", "Version of the node agent."),
+    wide("Internal-IP", "string", "Address inside."),
+    wide("External-IP", "string", "Address outside."),
+    wide("OS-Image", "string", "Operating system."),
+    wide("Kernel-Version", "string", "Kernel."),
+    wide("Container-Runtime", "string", "Container runtime."),
+];
+
 impl Kind for Node {
     fn info(&self) -> &'static KindInfo {
         &INFO
     }
+
+    fn brings_status(&self) -> bool {
+        true
+    }
+
+    fn set_defaults(&self, object: &mut Value) {
+        let Some(status) = get_mut(object, "status") else { return };
+        resource_list::round_up(get_mut(status, "capacity"));
+        resource_list::round_up(get_mut(status, "allocatable"));
+        if get(status, "allocatable").is_none()
+            && let Some(capacity) = get(status, "capacity").cloned()
+        {
+            set(status, "allocatable", capacity);
+        }
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        let status = &object["status"];
+        let info = &status["nodeInfo"];
+        let known = |key: &str| -> Value {
+            match text(info, key) {
+                "" => "<unknown>".into(),
+                word => word.into(),
+            }
+        };
+        vec![
+            cells::name(object),
+            readiness(object).into(),
+            roles(object).into(),
+            cells::age(object, now),
+            text(info, "kubeletVersion").into(),
+            address(status, "InternalIP").into(),
+            address(status, "ExternalIP").into(),
+            known("osImage"),
+            known("kernelVersion"),
+            known("containerRuntimeVersion"),
+        ]
+    }
+
+    fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
+        vec![("spec.unschedulable", flag(&object["spec"], "unschedulable").to_string())]
+    }
+}
+
+fn readiness(object: &Value) -> String {
+    let ready = list(&object["status"], "conditions").iter().find(|each| text(each, "type") == "Ready");
+    let mut words = vec![match ready.map(|condition| text(condition, "status")) {
+        Some("True") => "Ready",
+        Some(_) => "NotReady",
+        None => "Unknown",
+    }];
+    if flag(&object["spec"], "unschedulable") {
+        words.push("SchedulingDisabled");
+    }
+    words.join(",")
+}
+
+fn roles(object: &Value) -> String {
+    let mut roles: Vec<&str> = map(&object["metadata"], "labels")
+        .iter()
+        .filter_map(|(key, value)| match key.strip_prefix("node-role.kubernetes.io/") {
+            None if key == "kubernetes.io/role" => value.as_str(),
+            role => role,
+        })
+        .filter(|role| !role.is_empty())
+        .collect();
+    roles.sort_unstable();
+    roles.dedup();
+    if roles.is_empty() { cells::NONE.to_owned() } else { roles.join(",") }
+}
+
+fn address<'a>(status: &'a Value, kind: &str) -> &'a str {
+    let found = list(status, "addresses").iter().find(|address| text(address, "type") == kind);
+    found.map_or(cells::NONE, |address| text(address, "address"))
 }

@@ -1,6 +1,12 @@
 //! `PersistentVolume` of `v1`.
 
-use crate::kind::{Kind, KindInfo, Scope, Subresource};
+use super::common::{resource_list, storage};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::common::cells::{self, column, wide};
+use super::common::walk::{default, default_text, ensure, get, get_mut, set, text, text_ptr};
+use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope, Subresource};
 
 /// The kind's rules.
 pub struct PersistentVolume;
@@ -25,8 +31,70 @@ static INFO: KindInfo = KindInfo {
     store_prefix: "persistentvolumes",
 };
 
+static COLUMNS: &[Column] = &[
+    cells::NAME,
+    column("Capacity", "string", "How big it is."),
+    column("Access Modes", "string", "How it may be mounted."),
+    column("Reclaim Policy", "string", "What happens when it is released."),
+    column("Status", "string", "Phase of the volume."),
+    column("Claim", "string", "The claim it is bound to."),
+    column("StorageClass", "string", "Class of the volume."),
+    column("VolumeAttributesClass", "string", "Class of its attributes."),
+    column("Reason", "string", "Why it is in its phase."),
+    cells::AGE,
+    wide("VolumeMode", "string", "File system or block device."),
+];
+
 impl Kind for PersistentVolume {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn set_defaults(&self, object: &mut Value) {
+        default_text(ensure(object, "status"), "phase", "Pending");
+        let spec = ensure(object, "spec");
+        default_text(spec, "persistentVolumeReclaimPolicy", "Retain");
+        default(spec, "volumeMode", "Filesystem");
+        resource_list::round_up(get_mut(spec, "capacity"));
+        storage::default_source(spec);
+    }
+
+    fn prepare_create(&self, object: &mut Value, rules: &Rules<'_>) {
+        set(object, "status", json!({"phase": "Pending", "lastPhaseTransitionTime": rules.now}));
+    }
+
+    fn prepare_update(&self, new: &mut Value, old: &Value, part: Part, rules: &Rules<'_>) {
+        let (was, status) = (&old["status"], ensure(new, "status"));
+        let key = "lastPhaseTransitionTime";
+        if part == Part::Status
+            && text(was, "phase") != text(status, "phase")
+            && (get(status, key).is_none() || get(status, key) == get(was, key))
+        {
+            set(status, key, rules.now);
+        }
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        let (spec, status) = (&object["spec"], &object["status"]);
+        let claim = get(spec, "claimRef").map_or_else(String::new, |claim| {
+            format!("{}/{}", text(claim, "namespace"), text(claim, "name"))
+        });
+        vec![
+            cells::name(object),
+            text(&spec["capacity"], "storage").into(),
+            storage::access_modes(spec).into(),
+            text(spec, "persistentVolumeReclaimPolicy").into(),
+            storage::phase(object).into(),
+            claim.into(),
+            storage::class(object).into(),
+            text_ptr(spec, "volumeAttributesClassName").unwrap_or("<unset>").into(),
+            text(status, "reason").into(),
+            cells::age(object, now),
+            text_ptr(spec, "volumeMode").unwrap_or("<unset>").into(),
+        ]
     }
 }

@@ -1,6 +1,15 @@
 //! `Service` of `v1`.
 
-use crate::kind::{Kind, KindInfo, Scope, Subresource};
+mod carry;
+mod defaults;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::common::cells::{self, column, wide};
+use super::common::load_balancer;
+use super::common::walk::{get, int, list, set, text, texts};
+use crate::kind::{Column, Kind, KindInfo, NameRule, Part, Rules, Scope, Subresource};
 
 /// The kind's rules.
 pub struct Service;
@@ -34,8 +43,96 @@ static INFO: KindInfo = KindInfo {
     store_prefix: "services/specs",
 };
 
+static COLUMNS: &[Column] = &[
+    cells::NAME,
+    column("Type", "string", "How it is reached."),
+    column("Cluster-IP", "string", "Address in the cluster."),
+    column("External-IP", "string", "Addresses outside."),
+    column("Port(s)", "string", "Ports."),
+    cells::AGE,
+    wide("Selector", "string", "Selector of the pods."),
+];
+
 impl Kind for Service {
     fn info(&self) -> &'static KindInfo {
         &INFO
     }
+
+    fn name_rule(&self) -> NameRule {
+        NameRule::Label1035
+    }
+
+    fn set_defaults(&self, object: &mut Value) {
+        defaults::set(object);
+    }
+
+    fn prepare_create(&self, object: &mut Value, _rules: &Rules<'_>) {
+        set(object, "status", json!({}));
+        carry::normalize_addresses(object, None);
+    }
+
+    fn prepare_update(&self, new: &mut Value, old: &Value, part: Part, _rules: &Rules<'_>) {
+        if part == Part::Main {
+            carry::allocated(new, old);
+            carry::normalize_addresses(new, Some(old));
+            carry::drop_what_the_type_lacks(new, old);
+        }
+    }
+
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        let spec = &object["spec"];
+        let address = match list(spec, "clusterIPs").first().and_then(Value::as_str) {
+            Some(address) => address,
+            None => cells::NONE,
+        };
+        vec![
+            cells::name(object),
+            text(spec, "type").into(),
+            address.into(),
+            external(object).into(),
+            ports(spec).into(),
+            cells::age(object, now),
+            cells::labels(get(spec, "selector").and_then(Value::as_object)),
+        ]
+    }
+
+    fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
+        let spec = &object["spec"];
+        vec![
+            ("spec.clusterIP", text(spec, "clusterIP").to_owned()),
+            ("spec.type", text(spec, "type").to_owned()),
+        ]
+    }
+}
+
+fn external(object: &Value) -> String {
+    let spec = &object["spec"];
+    let mut all: Vec<String> = texts(spec, "externalIPs").map(str::to_owned).collect();
+    match text(spec, "type") {
+        "ExternalName" => text(spec, "externalName").to_owned(),
+        "LoadBalancer" => {
+            let balancers = load_balancer::addresses(&object["status"]["loadBalancer"]);
+            if !balancers.is_empty() {
+                all.insert(0, balancers);
+            }
+            if all.is_empty() { "<pending>".to_owned() } else { all.join(",") }
+        }
+        _ if all.is_empty() => cells::NONE.to_owned(),
+        _ => all.join(","),
+    }
+}
+
+fn ports(spec: &Value) -> String {
+    let all: Vec<String> = list(spec, "ports")
+        .iter()
+        .map(|port| match int(port, "nodePort") {
+            0 => format!("{}/{}", int(port, "port"), text(port, "protocol")),
+            node => format!("{}:{node}/{}", int(port, "port"), text(port, "protocol")),
+        })
+        .collect();
+    if all.is_empty() { cells::NONE.to_owned() } else { all.join(",") }
 }

@@ -187,7 +187,7 @@ pub fn qualified_name(text: &str) -> Messages {
         }
         _ => {
             return vec![format!(
-                "a qualified name {} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+                "a valid label key {} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
                 pattern_message(QUALIFIED_WORDS, QUALIFIED, examples)
             )];
         }

@@ -62,6 +62,14 @@ impl FieldSelector {
         Ok(())
     }
 
+    /// The same selector by the names of the stored form, for kinds that are stored as another one.
+    #[must_use]
+    pub fn stored(&self, kind: &dyn Kind) -> FieldSelector {
+        let stored =
+            |term: &FieldTerm| FieldTerm { field: kind.stored_field(&term.field).into(), ..term.clone() };
+        FieldSelector { terms: self.terms.iter().map(stored).collect() }
+    }
+
     /// Whether all conditions hold for an object.
     pub fn matches(&self, header: &Header) -> bool {
         self.matches_with(|field| header.field(field))

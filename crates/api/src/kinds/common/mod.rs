@@ -6,4 +6,5 @@ pub mod label_selector;
 pub mod load_balancer;
 pub mod rbac;
 pub mod resource_list;
+pub mod storage;
 pub mod walk;

@@ -1,0 +1,115 @@
+//! What volumes and claims share.
+
+use serde_json::{Value, json};
+
+use super::walk::{default, default_text, get, get_mut, set, text, texts};
+
+/// Access modes in short, in upstream's order.
+const MODES: [(&str, &str); 4] = [
+    ("ReadWriteOnce", "RWO"),
+    ("ReadOnlyMany", "ROX"),
+    ("ReadWriteMany", "RWX"),
+    ("ReadWriteOncePod", "RWOP"),
+];
+
+/// The access modes as a table shows them: `RWO,RWX`.
+pub fn access_modes(holder: &Value) -> String {
+    let has = |mode: &str| texts(holder, "accessModes").any(|each| each == mode);
+    let shown: Vec<&str> = MODES.iter().filter(|(mode, _)| has(mode)).map(|(_, short)| *short).collect();
+    shown.join(",")
+}
+
+/// The class, by the old annotation or the field.
+pub fn class(object: &Value) -> &str {
+    let annotation = get(&object["metadata"]["annotations"], "volume.beta.kubernetes.io/storage-class");
+    annotation.and_then(Value::as_str).unwrap_or_else(|| text(&object["spec"], "storageClassName"))
+}
+
+/// The phase, or `Terminating`.
+pub fn phase(object: &Value) -> &str {
+    match get(&object["metadata"], "deletionTimestamp") {
+        Some(_) => "Terminating",
+        None => text(&object["status"], "phase"),
+    }
+}
+
+/// Defaults of the spec of a claim.
+pub fn default_claim(spec: &mut Value) {
+    default(spec, "volumeMode", "Filesystem");
+}
+
+/// Defaults of where a volume comes from.
+pub fn default_source(spec: &mut Value) {
+    if let Some(path) = get_mut(spec, "hostPath") {
+        default(path, "type", "");
+    }
+    if let Some(iscsi) = get_mut(spec, "iscsi") {
+        default_text(iscsi, "iscsiInterface", "default");
+    }
+    if let Some(rbd) = get_mut(spec, "rbd") {
+        default_text(rbd, "pool", "rbd");
+        default_text(rbd, "user", "admin");
+        default_text(rbd, "keyring", "/etc/ceph/keyring");
+    }
+    if let Some(disk) = get_mut(spec, "azureDisk") {
+        default(disk, "cachingMode", "ReadWrite");
+        default(disk, "kind", "Shared");
+        default(disk, "fsType", "ext4");
+        default(disk, "readOnly", false);
+    }
+    if let Some(scale) = get_mut(spec, "scaleIO") {
+        default_text(scale, "storageMode", "ThinProvisioned");
+        default_text(scale, "fsType", "xfs");
+    }
+}
+
+/// Whether the older field for sources can name it.
+pub fn is_claim_or_snapshot(source: &Value) -> bool {
+    match text(source, "kind") {
+        "PersistentVolumeClaim" => text(source, "apiGroup").is_empty(),
+        "VolumeSnapshot" => text(source, "apiGroup") == "snapshot.storage.k8s.io",
+        _ => false,
+    }
+}
+
+/// Of the two fields for the source of a claim's data, each fills in the other.
+pub fn normalize_sources(spec: &mut Value) {
+    if get(&spec["dataSourceRef"], "namespace").is_some() {
+        return;
+    }
+    let (source, reference) = (get(spec, "dataSource").cloned(), get(spec, "dataSourceRef").cloned());
+    match (source, reference) {
+        (Some(source), None) => set(spec, "dataSourceRef", source),
+        (None, Some(reference)) if is_claim_or_snapshot(&reference) => {
+            let mut source = json!({});
+            for key in ["apiGroup", "kind", "name"] {
+                if let Some(value) = get(&reference, key) {
+                    set(&mut source, key, value.clone());
+                }
+            }
+            set(spec, "dataSource", source);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_short_and_in_order() {
+        assert_eq!(access_modes(&json!({"accessModes": ["ReadWriteMany", "ReadWriteOnce"]})), "RWO,RWX");
+    }
+
+    #[test]
+    fn sources_fill_in_each_other() {
+        let claim = json!({"kind": "PersistentVolumeClaim", "name": "c"});
+        let mut spec = json!({"dataSource": claim});
+        normalize_sources(&mut spec);
+        assert_eq!(spec["dataSourceRef"], claim);
+        let mut other = json!({"dataSourceRef": {"apiGroup": "x.io", "kind": "Thing", "name": "t"}});
+        normalize_sources(&mut other);
+        assert!(other.get("dataSource").is_none());
+    }
+}
