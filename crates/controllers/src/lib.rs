@@ -2,5 +2,16 @@
 
 mod common;
 mod deployment;
+mod endpoints;
+mod endpointslice;
 mod job;
+mod manager;
+mod nodeipam;
+mod nodelifecycle;
+mod podgc;
 mod replicaset;
+mod rootca;
+mod serviceaccount;
+mod tainteviction;
+
+pub use manager::{Clients, ControllerConfig, ControllerManager};

@@ -1,0 +1,89 @@
+//! Starts all controllers, each under its own name, over one set of caches.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cox_client::{Client, EventRecorder, SharedInformers};
+use cox_env::Env;
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::ReplicationController;
+
+use crate::common::Context;
+
+/// As upstream's `--max-endpoints-per-slice`.
+const ENDPOINTS_PER_SLICE: usize = 100;
+
+/// Makes the API client of a controller, by its name.
+pub type Clients = Arc<dyn Fn(&str) -> Client + Send + Sync>;
+
+/// How the controllers are set up; the fields are upstream's flags of kube-controller-manager.
+#[derive(Clone, Debug)]
+pub struct ControllerConfig {
+    /// Addresses of pods, of which every node gets a part.
+    pub cluster_cidr: String,
+    /// The certificate of the cluster's authority, for `kube-root-ca.crt`; empty publishes none.
+    pub root_ca_pem: String,
+    /// A node that is silent for so long becomes Unknown (`nodeMonitorGracePeriod`).
+    pub node_monitor_grace_period: Duration,
+    /// How many finished pods are kept (`terminatedPodGCThreshold`); 0 keeps all.
+    pub terminated_pod_gc_threshold: usize,
+}
+
+impl Default for ControllerConfig {
+    fn default() -> Self {
+        ControllerConfig {
+            cluster_cidr: "10.42.0.0/16".into(),
+            root_ca_pem: String::new(),
+            node_monitor_grace_period: Duration::from_secs(40),
+            terminated_pod_gc_threshold: 12_500,
+        }
+    }
+}
+
+/// Starts controllers. They end with the task group of the [`Env`] they were given.
+pub struct ControllerManager {
+    env: Env,
+    clients: Clients,
+    informers: SharedInformers,
+}
+
+impl ControllerManager {
+    /// Starts all of them.
+    pub fn start(env: Env, clients: Clients, config: ControllerConfig) {
+        let informers = SharedInformers::new(clients("kube-controller-manager"), env.clone());
+        let manager = ControllerManager { env, clients, informers };
+        manager.spawn("replicaset-controller", crate::replicaset::run::<ReplicaSet>);
+        manager.spawn("replication-controller", crate::replicaset::run::<ReplicationController>);
+        manager.spawn("deployment-controller", crate::deployment::run);
+        manager.spawn("job-controller", crate::job::run);
+        manager.spawn("endpoint-controller", crate::endpoints::run);
+        manager.spawn("endpointslice-controller", |context| crate::endpointslice::run(context, ENDPOINTS_PER_SLICE));
+        manager.spawn("service-account-controller", crate::serviceaccount::run);
+        manager.spawn("taint-eviction-controller", crate::tainteviction::run);
+        let grace = config.node_monitor_grace_period;
+        manager.spawn("node-lifecycle-controller", |context| crate::nodelifecycle::run(context, grace));
+        let cidr: Arc<str> = config.cluster_cidr.into();
+        manager.spawn("node-ipam-controller", |context| crate::nodeipam::run(context, cidr));
+        let threshold = config.terminated_pod_gc_threshold;
+        manager.spawn("pod-garbage-collector", |context| crate::podgc::run(context, threshold));
+        if !config.root_ca_pem.is_empty() {
+            let ca: Arc<str> = config.root_ca_pem.into();
+            manager.spawn("root-ca-certificate-publisher", |context| crate::rootca::run(context, ca));
+        }
+    }
+
+    fn spawn<F>(&self, name: &'static str, run: impl FnOnce(Context) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let client = (self.clients)(name);
+        let context = Context {
+            env: self.env.clone(),
+            events: EventRecorder::new(client.clone(), &self.env, name, ""),
+            client,
+            informers: self.informers.clone(),
+        };
+        self.env.spawn(run(context));
+    }
+}
