@@ -1,0 +1,274 @@
+//! One request: who asks, what for, and the answer.
+
+use std::sync::Arc;
+
+use cox_api::{Body, Reason, Request, Status, Verb};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::Method;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+
+use super::accept::{self, Form, Purpose};
+use super::encode::{self, About};
+use super::reply::Answered;
+use super::table::Include;
+use super::target::{Query, ResourcePath, decode_percent, resource_path};
+use super::{options, relay, system};
+use crate::auth::{ANONYMOUS, Attributes, Impersonation, UNAUTHENTICATED, User, impersonate};
+use crate::registry::{self, Served};
+use crate::server::ApiServer;
+
+/// What all requests of a connection share.
+pub(super) struct Connection {
+    /// Who the client certificate names.
+    pub(super) user: Option<User>,
+    /// Where the server was reached.
+    pub(super) address: Arc<str>,
+}
+
+/// Answers a request.
+pub(super) async fn handle(server: Arc<ApiServer>, connection: Arc<Connection>, request: http::Request<Incoming>) -> Answered {
+    let gzip = request
+        .headers()
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|word| word.trim().split(';').next() == Some("gzip")));
+    let form = fallback_form(request.headers());
+    let answered = match route(&server, &connection, request).await {
+        Ok(answered) => answered,
+        Err(status) => encode::refusal(&status, form),
+    };
+    if gzip { super::system::compress(answered) } else { answered }
+}
+
+/// A header's text; empty where it isn't there.
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The form of refusals that come before a form was chosen.
+fn fallback_form(headers: &HeaderMap) -> Form {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    let form = accept::choose(accept, Purpose::Object).unwrap_or(Form::JSON);
+    Form { shape: accept::Shape::Whole, ..form }
+}
+
+async fn route(server: &Arc<ApiServer>, connection: &Connection, request: http::Request<Incoming>) -> Result<Answered, Status> {
+    let path = request.uri().path().to_owned();
+    let user = who(server, connection, request.headers())?;
+    let user = act_as(server, user, request.headers())?;
+    if let Some(target) = resource_path(&path)
+        && registry::has_version(&target.resource.group, &target.resource.version)
+    {
+        return on_resource(server, &user, target, request).await;
+    }
+    let verb = request.method().as_str().to_lowercase();
+    server.authorizer().require(&Attributes::path(&user, &verb, &path))?;
+    system::answer(server, connection, request).await
+}
+
+/// Who asks: by token, by certificate, or nobody.
+fn who(server: &ApiServer, connection: &Connection, headers: &HeaderMap) -> Result<User, Status> {
+    if let Some(authorization) = headers.get(AUTHORIZATION) {
+        let text = authorization.to_str().unwrap_or_default();
+        let token = text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer "));
+        return match token.map(str::trim) {
+            Some(token) => server.login().bearer(server.tokens(), token).map_err(|error| {
+                tracing::debug!(?error, "bearer token");
+                Status::unauthorized()
+            }),
+            None => Err(Status::unauthorized()),
+        };
+    }
+    if let Some(user) = &connection.user {
+        return Ok(user.clone());
+    }
+    Ok(User { name: ANONYMOUS.into(), groups: vec![UNAUTHENTICATED.into()], ..User::default() })
+}
+
+/// Whom the client wants to act as.
+fn act_as(server: &ApiServer, user: User, headers: &HeaderMap) -> Result<User, Status> {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let mut wanted = Impersonation::default();
+    for (name, value) in headers {
+        let Some(what) = name.as_str().strip_prefix("impersonate-") else { continue };
+        match what {
+            "user" => wanted.user = text(value),
+            "uid" => wanted.uid = text(value),
+            "group" => wanted.groups.push(text(value)),
+            other => {
+                if let Some(key) = other.strip_prefix("extra-") {
+                    wanted.extra.entry(decode_percent(key)).or_default().push(text(value));
+                }
+            }
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(user);
+    }
+    impersonate(&user, &wanted, |attributes| server.authorizer().require(attributes))
+}
+
+async fn on_resource(
+    server: &Arc<ApiServer>,
+    user: &User,
+    target: ResourcePath,
+    request: http::Request<Incoming>,
+) -> Result<Answered, Status> {
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    if let Some(subresource) = &target.subresource
+        && relay::is_relayed(&target.resource, subresource)
+    {
+        return relay::answer(server, user, target, request).await;
+    }
+    let Some(served) = registry::find(&target.resource) else {
+        authorize_unknown(server, user, &target, request.method())?;
+        return Err(Status::no_such_path());
+    };
+    let mut target = target;
+    let watching = target.old_watch || query.flag("watch").unwrap_or(false);
+    let verb = verb(request.method(), &target, watching)?;
+    if target.old_watch
+        && let Some(name) = target.name.take()
+    {
+        // `/watch/.../NAME` is a watch of one object.
+        return on_named_watch(server, user, target, &name, query, request).await;
+    }
+    let purpose = match verb {
+        Verb::Watch => Purpose::Watch,
+        Verb::List => Purpose::Collection,
+        _ => Purpose::Object,
+    };
+    let mut call = Request::new(verb, target.resource.clone());
+    call.namespace = target.namespace;
+    call.name = target.name;
+    call.subresource = target.subresource;
+    server.authorize(user, &call)?;
+    let form = accept::choose(request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()), purpose)?;
+    call.options = options::parse(verb, &query)?;
+    // Server-side apply has no default: who applies has to say who they are.
+    let applies = header(request.headers(), &CONTENT_TYPE).starts_with("application/apply-patch");
+    let writes = matches!(verb, Verb::Create | Verb::Update | Verb::Patch) && !applies;
+    if writes && call.options.field_manager.is_none() {
+        call.options.field_manager = Some(manager_of(request.headers()));
+    }
+    let include = Include::parse(query.get("includeObject"))?;
+    call.body = body(server, verb, request).await?;
+    finish(server, user, call, served, Form { pretty: form.pretty || query.flag("pretty").unwrap_or(false), ..form }, include).await
+}
+
+async fn on_named_watch(
+    server: &Arc<ApiServer>,
+    user: &User,
+    target: ResourcePath,
+    name: &str,
+    query: Query,
+    request: http::Request<Incoming>,
+) -> Result<Answered, Status> {
+    let Some(served) = registry::find(&target.resource) else { return Err(Status::no_such_path()) };
+    let mut call = Request::new(Verb::Watch, target.resource.clone());
+    call.namespace = target.namespace;
+    call.options = options::parse(Verb::Watch, &query)?;
+    call.options.field_selector = Some(format!("metadata.name={name}"));
+    server.authorize(user, &call)?;
+    let form = accept::choose(request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()), Purpose::Watch)?;
+    finish(server, user, call, served, form, Include::parse(query.get("includeObject"))?).await
+}
+
+async fn finish(server: &ApiServer, user: &User, call: Request, served: Served, form: Form, include: Include) -> Result<Answered, Status> {
+    let kind = match served {
+        Served::Kind(kind) => Some(kind),
+        Served::Virtual(_) => None,
+    };
+    let go_name = kind.map(|kind| kind.info().kind.to_owned()).unwrap_or_default();
+    let about = About { kind, include, now: server.env().now(), go_name };
+    let watching = call.verb == Verb::Watch;
+    let answer = if watching {
+        server.call_authorized(user, call).await?
+    } else {
+        let time = server.config().limits.request_time_max;
+        match tokio::time::timeout(time, server.call_authorized(user, call)).await {
+            Ok(answer) => answer?,
+            Err(_) => {
+                return Err(Status::new(504, Reason::Timeout, "request did not complete within the allotted timeout"));
+            }
+        }
+    };
+    let mut answered = encode::answer(answer.response, form, about);
+    for warning in answer.warnings {
+        let text = format!("299 - \"{}\"", warning.replace('\\', "\\\\").replace('"', "\\\""));
+        if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+            answered.headers_mut().append(HeaderName::from_static("warning"), value);
+        }
+    }
+    Ok(answered)
+}
+
+/// A resource that isn't served: whether it may be asked for comes first.
+fn authorize_unknown(server: &ApiServer, user: &User, target: &ResourcePath, method: &Method) -> Result<(), Status> {
+    let verb = method.as_str().to_lowercase();
+    let verb = match (method, &target.name) {
+        (&Method::GET, None) => "list",
+        (&Method::POST, _) => "create",
+        (&Method::PUT, _) => "update",
+        _ => verb.as_str(),
+    };
+    server.authorizer().require(&Attributes {
+        subresource: target.subresource.as_deref().unwrap_or_default(),
+        namespace: target.namespace.as_deref().unwrap_or_default(),
+        name: target.name.as_deref().unwrap_or_default(),
+        ..Attributes::resource(user, verb, &target.resource.group, &target.resource.plural)
+    })
+}
+
+fn verb(method: &Method, target: &ResourcePath, watching: bool) -> Result<Verb, Status> {
+    let named = target.name.is_some();
+    Ok(match *method {
+        Method::GET | Method::HEAD if watching && (!named || target.old_watch) => Verb::Watch,
+        Method::GET | Method::HEAD if named => Verb::Get,
+        Method::GET | Method::HEAD => Verb::List,
+        Method::POST => Verb::Create,
+        Method::PUT => Verb::Update,
+        Method::PATCH => Verb::Patch,
+        Method::DELETE if named => Verb::Delete,
+        Method::DELETE => Verb::DeleteCollection,
+        _ => return Err(Status::method_not_allowed("", "", "")),
+    })
+}
+
+/// The manager of a client that names none: its program, the first part of its user agent.
+fn manager_of(headers: &HeaderMap) -> String {
+    const NAME_CHARACTERS_MAX: usize = 128;
+    let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let agent = if agent.is_empty() { "unknown" } else { agent };
+    let program = agent.split('/').next().unwrap_or_default();
+    program.chars().filter(|character| !character.is_control()).take(NAME_CHARACTERS_MAX).collect()
+}
+
+/// Reads the body, up to the limit.
+pub(super) async fn read(server: &ApiServer, body: Incoming) -> Result<Bytes, Status> {
+    let max = server.config().limits.body_bytes_max;
+    match Limited::new(body, max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Status::new(
+            413,
+            Reason::RequestEntityTooLarge,
+            format!("Request entity too large: limit is {max}"),
+        )),
+        Err(error) => Err(Status::bad_request(format!("reading the body: {error}"))),
+    }
+}
+
+async fn body(server: &ApiServer, verb: Verb, request: http::Request<Incoming>) -> Result<Body, Status> {
+    if verb.is_read() {
+        return Ok(Body::None);
+    }
+    let media_type =
+        request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let bytes = read(server, request.into_body()).await?;
+    if bytes.is_empty() && matches!(verb, Verb::Delete | Verb::DeleteCollection) {
+        return Ok(Body::None);
+    }
+    Ok(Body::Raw { media_type, bytes })
+}

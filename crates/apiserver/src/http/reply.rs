@@ -1,0 +1,80 @@
+//! Bodies of answers: whole, or piece by piece.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, Stream};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use hyper::body::{Body, Frame, SizeHint};
+
+/// The body of an answer.
+pub enum Reply {
+    /// Everything at once.
+    Whole(Bytes),
+    /// Piece by piece, with the number of bytes where it is known.
+    Pieces(BoxStream<'static, Bytes>, Option<u64>),
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Reply::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Reply::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Reply::Pieces(pieces, _) => {
+                Pin::new(pieces).poll_next(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Reply::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Reply::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Reply::Pieces(_, Some(length)) => SizeHint::with_exact(*length),
+            Reply::Pieces(_, None) => SizeHint::default(),
+        }
+    }
+}
+
+/// An answer.
+pub type Answered = Response<Reply>;
+
+/// An answer of bytes.
+pub fn whole(code: u16, media_type: &'static str, bytes: impl Into<Bytes>) -> Answered {
+    let bytes = bytes.into();
+    let mut response = Response::new(Reply::Whole(bytes));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+/// An answer of text, as upstream's plain handlers give it.
+pub fn text(code: u16, text: impl Into<String>) -> Answered {
+    whole(code, "text/plain; charset=utf-8", text.into())
+}
+
+/// An answer piece by piece.
+pub fn pieces(
+    media_type: &'static str,
+    pieces: BoxStream<'static, Bytes>,
+    length: Option<u64>,
+) -> Answered {
+    let mut response = Response::new(Reply::Pieces(pieces, length));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    if let Some(length) = length {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response
+}

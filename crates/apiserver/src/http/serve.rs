@@ -1,0 +1,84 @@
+//! Connections: TLS, HTTP/1.1 and HTTP/2, limits.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use super::handle::{Connection, handle};
+use crate::auth::certificate_user;
+use crate::server::ApiServer;
+
+/// Streams of one HTTP/2 connection at a time. Upstream's limit is the same.
+const STREAMS_MAX: u32 = 100;
+/// How long a client may take for its TLS handshake and for a request's headers.
+const HANDSHAKE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+/// After a failed accept (no file descriptors left, say).
+const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// Serves a listener for as long as the server's component lives.
+pub async fn serve(server: Arc<ApiServer>, listener: TcpListener, tls: Arc<rustls::ServerConfig>) {
+    let acceptor = TlsAcceptor::from(tls);
+    let permits = Arc::new(Semaphore::new(server.config().limits.connections_max));
+    let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    let address: Arc<str> = address.into();
+    loop {
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (server, acceptor, address) = (server.clone(), acceptor.clone(), address.clone());
+                server.clone().env().spawn(async move {
+                    connection(server, stream, acceptor, address).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection");
+                server.env().sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcceptor, address: Arc<str>) {
+    // Small answers go out at once.
+    let _ = stream.set_nodelay(true);
+    let peer = stream.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
+    let stream = match tokio::time::timeout(HANDSHAKE_TIME_MAX, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(peer, %error, "TLS handshake");
+            return;
+        }
+        Err(_) => return,
+    };
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first().cloned());
+    let about = Arc::new(Connection { user: certificate.as_ref().and_then(certificate_user), address });
+    let limits = server.config().limits.clone();
+    let tasks = server.env().tasks().clone();
+    let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        let (server, about) = (server.clone(), about.clone());
+        async move { Ok::<_, Infallible>(handle(server, about, request).await) }
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIME_MAX).max_buf_size(limits.header_bytes_max);
+    builder.http2().max_concurrent_streams(STREAMS_MAX).max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX));
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let result = tokio::select! {
+        biased;
+        result = connection.as_mut() => result,
+        () = tasks.until_ended() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(peer, %error, "connection");
+    }
+}

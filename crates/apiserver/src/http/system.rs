@@ -1,0 +1,191 @@
+//! Paths that aren't resources: health, version, discovery, OpenAPI, metrics, the issuer's keys.
+
+use std::io::Write;
+
+use cox_api::{Status, openapi};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
+use http::{Method, StatusCode};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use super::discovery;
+use super::handle::Connection;
+use super::reply::{Answered, Reply, text, whole};
+use crate::server::ApiServer;
+
+/// Smaller answers are sent as they are. Source: upstream's `defaultGzipThresholdBytes`.
+const GZIP_BYTES_MIN: usize = 128 * 1024;
+
+/// What is checked by `/readyz` and its like.
+const CHECKS: [&str; 4] = ["ping", "log", "etcd", "poststarthook/rbac/bootstrap-roles"];
+
+/// Answers a request for such a path.
+pub(super) async fn answer(server: &ApiServer, connection: &Connection, request: http::Request<Incoming>) -> Result<Answered, Status> {
+    let path = request.uri().path();
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(not_found());
+    }
+    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let trimmed = path.trim_matches('/');
+    let parts: Vec<&str> = if trimmed.is_empty() { Vec::new() } else { trimmed.split('/').collect() };
+    let query = request.uri().query().unwrap_or_default();
+    let answered = match parts.as_slice() {
+        [] => document(&json!({"paths": paths()})),
+        [probe @ ("healthz" | "livez" | "readyz"), rest @ ..] => health(server, probe, &rest.join("/"), query),
+        ["version"] => document(&version()),
+        ["metrics"] => metrics(server),
+        ["api"] => by_form(&accept, true, &connection.address),
+        ["apis"] => by_form(&accept, false, &connection.address),
+        ["api", version] => known(discovery::resource_list("", version)),
+        ["apis", group] => known(discovery::group(group)),
+        ["apis", group, version] => known(discovery::resource_list(group, version)),
+        ["openapi", "v3"] => tagged(&request, &openapi::v3_index()),
+        ["openapi", "v3", "api", version] => of_option(&request, openapi::v3("", version)),
+        ["openapi", "v3", "apis", group, version] => of_option(&request, openapi::v3(group, version)),
+        ["openapi", "v2"] if accept.is_empty() || accept.contains("json") || accept.contains("*/*") => tagged(&request, &openapi::v2()),
+        [".well-known", "openid-configuration"] => document(&issuer(server)),
+        ["openid", "v1", "jwks"] => {
+            let mut answered = document(&server.config().pki.token_key().jwks());
+            answered.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+            answered
+        }
+        ["api" | "apis", ..] => return Err(Status::no_such_path()),
+        _ => not_found(),
+    };
+    Ok(answered)
+}
+
+fn document(value: &Value) -> Answered {
+    whole(200, "application/json", value.to_string())
+}
+
+fn not_found() -> Answered {
+    text(404, "404 page not found\n")
+}
+
+fn known(value: Option<Value>) -> Answered {
+    value.map_or_else(not_found, |value| document(&value))
+}
+
+fn of_option(request: &http::Request<Incoming>, value: Option<Value>) -> Answered {
+    value.map_or_else(not_found, |value| tagged(request, &value))
+}
+
+/// A document with a tag: the client keeps it until it changes.
+fn tagged(request: &http::Request<Incoming>, value: &Value) -> Answered {
+    let bytes = value.to_string();
+    let tag = discovery::etag(bytes.as_bytes());
+    let same = request.headers().get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let mut answered = if same { whole(304, "application/json", "") } else { whole(200, "application/json", bytes) };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        answered.headers_mut().insert(ETAG, tag);
+    }
+    answered.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    answered
+}
+
+/// `/api` and `/apis`: plain, or everything at once where the client knows how to read it.
+fn by_form(accept: &str, core: bool, address: &str) -> Answered {
+    for range in accept.split(',').map(str::trim) {
+        if range.contains("as=APIGroupDiscoveryList") && range.contains("g=apidiscovery.k8s.io") && range.starts_with("application/json") {
+            let version = if range.contains("v=v2beta1") { "v2beta1" } else { "v2" };
+            let mut value = discovery::aggregated(core);
+            value["apiVersion"] = format!("apidiscovery.k8s.io/{version}").into();
+            let bytes = value.to_string();
+            let tag = discovery::etag(bytes.as_bytes());
+            let mut answered = whole(200, "application/json", bytes);
+            let media_type = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+            if let (Ok(media_type), Ok(tag)) = (HeaderValue::from_str(&media_type), HeaderValue::from_str(&tag)) {
+                answered.headers_mut().insert(CONTENT_TYPE, media_type);
+                answered.headers_mut().insert(ETAG, tag);
+            }
+            answered.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+            answered.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public"));
+            return answered;
+        }
+        if range.starts_with("application/json") || range.starts_with("*/*") {
+            break;
+        }
+    }
+    document(&if core { discovery::api_versions(address) } else { discovery::group_list() })
+}
+
+fn health(server: &ApiServer, probe: &str, check: &str, query: &str) -> Answered {
+    let failed = server.db().store().failure().map(|error| error.to_string());
+    let ok = |name: &str| name != "etcd" || failed.is_none();
+    if !check.is_empty() {
+        if !CHECKS.contains(&check) {
+            return not_found();
+        }
+        return if ok(check) { text(200, "ok") } else { text(500, format!("internal server error: {}", failed.unwrap_or_default())) };
+    }
+    let all = failed.is_none();
+    let verbose = query.split('&').any(|pair| pair == "verbose" || pair.starts_with("verbose="));
+    if all && !verbose {
+        return text(200, "ok");
+    }
+    let mut lines = String::new();
+    for name in CHECKS {
+        lines.push_str(&if ok(name) { format!("[+]{name} ok\n") } else { format!("[-]{name} failed: reason withheld\n") });
+    }
+    lines.push_str(&format!("{probe} check {}\n", if all { "passed" } else { "failed" }));
+    text(if all { 200 } else { 500 }, lines)
+}
+
+fn version() -> Value {
+    json!({"major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36", "minCompatibilityMajor": "1",
+        "minCompatibilityMinor": "35", "gitVersion": concat!("v1.36.0-cox.", env!("CARGO_PKG_VERSION")), "gitCommit": "",
+        "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "rustc",
+        "platform": format!("linux/{}", if std::env::consts::ARCH == "x86_64" { "amd64" } else { "arm64" })})
+}
+
+fn metrics(server: &ApiServer) -> Answered {
+    let mut out = String::from("# HELP apiserver_storage_objects Number of stored objects at the time of last check split by kind.\n# TYPE apiserver_storage_objects gauge\n");
+    for (prefix, count) in server.db().store().counts() {
+        out.push_str(&format!("apiserver_storage_objects{{resource=\"{prefix}\"}} {count}\n"));
+    }
+    whole(200, "text/plain; version=0.0.4; charset=utf-8", out)
+}
+
+fn issuer(server: &ApiServer) -> Value {
+    let issuer = &server.config().issuer;
+    json!({"issuer": issuer, "jwks_uri": format!("{issuer}/openid/v1/jwks"), "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["ES256"]})
+}
+
+fn paths() -> Vec<String> {
+    let mut paths: Vec<String> = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis"].map(str::to_owned).into();
+    if let Value::Array(groups) = &discovery::group_list()["groups"] {
+        for group in groups {
+            paths.push(format!("/apis/{}", group["name"].as_str().unwrap_or_default()));
+            for version in group["versions"].as_array().into_iter().flatten() {
+                paths.push(format!("/apis/{}", version["groupVersion"].as_str().unwrap_or_default()));
+            }
+        }
+    }
+    for probe in ["/healthz", "/livez", "/readyz"] {
+        paths.push(probe.to_owned());
+        paths.extend(CHECKS.iter().map(|check| format!("{probe}/{check}")));
+    }
+    paths.extend(["/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version"].map(str::to_owned));
+    paths.sort();
+    paths
+}
+
+/// Compresses a big answer for a client that can take it.
+pub(super) fn compress(answered: Answered) -> Answered {
+    let (mut parts, body) = answered.into_parts();
+    let bytes = match body {
+        Reply::Whole(bytes) if bytes.len() >= GZIP_BYTES_MIN && parts.status == StatusCode::OK => bytes,
+        other => return Answered::from_parts(parts, other),
+    };
+    let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(bytes.len() / 4), flate2::Compression::new(1));
+    match encoder.write_all(&bytes).and_then(|()| encoder.finish()) {
+        Ok(packed) => {
+            parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            parts.headers.remove(CONTENT_LENGTH);
+            Answered::from_parts(parts, Reply::Whole(packed.into()))
+        }
+        Err(_) => Answered::from_parts(parts, Reply::Whole(bytes)),
+    }
+}

@@ -1,0 +1,136 @@
+//! Objects as rows of a table, and objects as their metadata alone.
+//! Source: <https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables>
+
+use cox_api::kind::{Column, DEFAULT_COLUMNS};
+use cox_api::{Kind, Listing, Object};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::json::list_metadata;
+
+/// What of an object stands in its row (`includeObject`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Include {
+    None,
+    Metadata,
+    Object,
+}
+
+impl Include {
+    /// Of the parameter.
+    ///
+    /// # Errors
+    /// 400 for another word.
+    pub fn parse(text: Option<&str>) -> Result<Include, cox_api::Status> {
+        match text {
+            None | Some("" | "Metadata") => Ok(Include::Metadata),
+            Some("None") => Ok(Include::None),
+            Some("Object") => Ok(Include::Object),
+            Some(other) => Err(cox_api::Status::bad_request(format!(
+                "Invalid value for includeObject: {other:?}: must be 'Metadata', 'Object', 'None', or empty"
+            ))),
+        }
+    }
+}
+
+fn columns(columns: &[Column]) -> Value {
+    columns
+        .iter()
+        .map(|column| {
+            json!({"name": column.name, "type": column.kind, "format": column.format,
+                "description": column.description, "priority": column.priority})
+        })
+        .collect()
+}
+
+/// Metadata alone.
+pub fn metadata_of(value: &Value, version: &str) -> Value {
+    json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"),
+        "metadata": value.get("metadata").cloned().unwrap_or_else(|| json!({}))})
+}
+
+/// An object as a value, without the resourceVersion that it doesn't have yet.
+pub fn value_of(object: &Object) -> Value {
+    let mut value = object.value();
+    if object.revision() == 0
+        && let Some(metadata) = value["metadata"].as_object_mut()
+    {
+        metadata.remove("resourceVersion");
+    }
+    value
+}
+
+fn row(kind: &dyn Kind, value: &Value, include: Include, version: &str, now: Timestamp) -> Value {
+    let mut row = json!({"cells": kind.row(value, now)});
+    match include {
+        Include::None => row["object"] = Value::Null,
+        Include::Metadata => row["object"] = metadata_of(value, version),
+        Include::Object => row["object"] = value.clone(),
+    }
+    if include == Include::None
+        && let Some(row) = row.as_object_mut()
+    {
+        row.remove("object");
+    }
+    row
+}
+
+/// A list as a table.
+pub fn of_list(kind: &dyn Kind, listing: &Listing, include: Include, version: &str, now: Timestamp) -> Value {
+    let rows: Vec<Value> =
+        listing.items.iter().map(|object| row(kind, &value_of(object), include, version, now)).collect();
+    json!({"kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": list_metadata(listing),
+        "columnDefinitions": columns(kind.columns()), "rows": rows})
+}
+
+/// One object as a table.
+pub fn of_object(
+    kind: &dyn Kind,
+    value: &Value,
+    include: Include,
+    version: &str,
+    with_columns: bool,
+    now: Timestamp,
+) -> Value {
+    let revision = value["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    let mut table = json!({"kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": {},
+        "columnDefinitions": if with_columns { columns(kind.columns()) } else { Value::Null },
+        "rows": [row(kind, value, include, version, now)]});
+    if !revision.is_empty() {
+        table["metadata"]["resourceVersion"] = revision.into();
+    }
+    if !with_columns && let Some(table) = table.as_object_mut() {
+        table.remove("columnDefinitions");
+    }
+    table
+}
+
+/// Something that isn't an object of a kind with columns.
+pub fn of_value(value: &Value, include: Include, version: &str, now: Timestamp) -> Value {
+    let cells = json!([
+        value["metadata"]["name"].as_str().unwrap_or_default(),
+        cox_api::kind::age(&value["metadata"]["creationTimestamp"], now)
+    ]);
+    let mut row = json!({"cells": cells});
+    match include {
+        Include::None => {}
+        Include::Metadata => row["object"] = metadata_of(value, version),
+        Include::Object => row["object"] = value.clone(),
+    }
+    let mut metadata = json!({});
+    if let Some(revision) = value["metadata"].get("resourceVersion") {
+        metadata["resourceVersion"] = revision.clone();
+    }
+    json!({"kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": metadata,
+        "columnDefinitions": columns(DEFAULT_COLUMNS), "rows": [row]})
+}
+
+/// A list of metadata alone.
+pub fn metadata_list(listing: &Listing, version: &str) -> Value {
+    let items: Vec<Value> =
+        listing.items.iter().map(|object| metadata_of(&value_of(object), version)).collect();
+    let items = if items.is_empty() { Value::Null } else { Value::Array(items) };
+    json!({"kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
+        "metadata": list_metadata(listing), "items": items})
+}
