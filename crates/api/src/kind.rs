@@ -222,6 +222,11 @@ pub trait Kind: Send + Sync + 'static {
         false
     }
 
+    /// Whether [`Kind::validate_create`] checks the metadata too, by an order of its own.
+    fn checks_metadata(&self) -> bool {
+        false
+    }
+
     /// Checks a new object. Metadata is checked by the generic part, before.
     fn validate_create(&self, _object: &Value, _errors: &mut FieldErrors) {}
 

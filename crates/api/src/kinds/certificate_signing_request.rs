@@ -1,5 +1,8 @@
 //! `CertificateSigningRequest` of `certificates.k8s.io/v1`.
 
+mod validate;
+
+use crate::field::FieldErrors;
 use crate::kind::human_duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -110,6 +113,19 @@ impl Kind for CertificateSigningRequest {
 
     fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
         vec![("spec.signerName", text(&object["spec"], "signerName").to_owned())]
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate::spec(object, errors);
+        validate::conditions(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
+        validate::spec(new, errors);
+        if part != Part::Main {
+            validate::conditions(new, errors);
+        }
+        validate::decisions(new, old, part, errors);
     }
 }
 

@@ -4,7 +4,8 @@ use super::common::rbac;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::kind::{Column, Kind, KindInfo, NameRule, Scope};
+use crate::field::FieldErrors;
+use crate::kind::{Column, Kind, KindInfo, NameRule, Part, Scope};
 
 /// The kind's rules.
 pub struct ClusterRoleBinding;
@@ -42,5 +43,14 @@ impl Kind for ClusterRoleBinding {
 
     fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         rbac::binding_row(object, now)
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        rbac::validate_binding(object, &["ClusterRole"], errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, _part: Part, errors: &mut FieldErrors) {
+        rbac::validate_binding(new, &["ClusterRole"], errors);
+        rbac::keep_role(new, old, errors);
     }
 }

@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::common::cells::{self, column};
-use super::common::walk::{default, ensure, flag, list, set, text, texts};
-use crate::kind::{Column, Kind, KindInfo, Scope};
+use super::common::check;
+use super::common::walk::{default, ensure, flag, get, int_ptr, list, set, text, texts};
+use crate::field::{FieldErrors, Path};
+use crate::kind::{Column, Kind, KindInfo, Part, Scope};
 
 /// The kind's rules.
 pub struct CSIDriver;
@@ -73,5 +75,60 @@ impl Kind for CSIDriver {
             modes.join(",").into(),
             cells::age(object, now),
         ]
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, _part: Part, errors: &mut FieldErrors) {
+        let path = Path::new("spec");
+        let (now, was) = (&new["spec"], &old["spec"]);
+        // Upstream's path has this spelling.
+        for (key, shown) in
+            [("attachRequired", "attachedRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")]
+        {
+            check::immutable(errors, &path.child(shown), get(now, key), get(was, key), Value::to_string);
+        }
+        validate(new, errors);
+    }
+}
+
+/// Tokens live so long at least.
+const TOKEN_SECONDS_MIN: i64 = 600;
+
+fn validate(object: &Value, errors: &mut FieldErrors) {
+    let spec = &object["spec"];
+    let path = Path::new("spec");
+    for key in ["attachRequired", "podInfoOnMount", "storageCapacity"] {
+        if get(spec, key).is_none() {
+            errors.required(&path.child(key), "");
+        }
+    }
+    let policy = text(spec, "fsGroupPolicy");
+    let policies = &["File", "None", "ReadWriteOnceWithFSType"];
+    check::required_one_of(errors, &path.child("fsGroupPolicy"), policy, policies);
+    let tokens = list(spec, "tokenRequests");
+    for (at, token) in tokens.iter().enumerate() {
+        let path = path.child("tokenRequests");
+        let path = path.index(at);
+        let audience = text(token, "audience");
+        if tokens[..at].iter().any(|earlier| text(earlier, "audience") == audience) {
+            errors.duplicate(&path.child("audience"), &audience.into());
+        }
+        match int_ptr(token, "expirationSeconds") {
+            Some(seconds @ ..TOKEN_SECONDS_MIN) => {
+                let detail = "may not specify a duration less than 10 minutes";
+                errors.invalid(&path.child("expirationSeconds"), &seconds.into(), detail);
+            }
+            Some(seconds) if seconds > 1 << 32 => {
+                let detail = "may not specify a duration larger than 2^32 seconds";
+                errors.invalid(&path.child("expirationSeconds"), &seconds.into(), detail);
+            }
+            _ => {}
+        }
+    }
+    for mode in texts(spec, "volumeLifecycleModes") {
+        check::one_of(errors, &path.child("volumeLifecycleModes"), mode, &["Ephemeral", "Persistent"]);
     }
 }

@@ -1,11 +1,15 @@
 //! `EndpointSlice` of `discovery.k8s.io/v1`.
 
+mod validate;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::walk::{default, int_ptr, list, list_mut, text, texts};
-use crate::kind::{Column, Kind, KindInfo, Scope};
+use super::common::check;
+use super::common::walk::{default, get, int_ptr, list, list_mut, text, texts};
+use crate::field::{FieldErrors, Path};
+use crate::kind::{Column, Kind, KindInfo, Part, Scope};
 
 /// The kind's rules.
 pub struct EndpointSlice;
@@ -64,6 +68,16 @@ impl Kind for EndpointSlice {
             shown(addresses.map(str::to_owned).collect()).into(),
             cells::age(object, now),
         ]
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate::object(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, _part: Part, errors: &mut FieldErrors) {
+        validate::object(new, errors);
+        let key = "addressType";
+        check::immutable(errors, &Path::new(key), get(new, key), get(old, key), Value::to_string);
     }
 }
 

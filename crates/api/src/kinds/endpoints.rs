@@ -3,9 +3,13 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::common::addresses;
 use super::common::cells::{self, column};
-use super::common::walk::{default_text, int, list, list_mut, text};
-use crate::kind::{Column, Kind, KindInfo, Scope};
+use super::common::check;
+use super::common::walk::{default_text, int, list, list_mut, text, text_ptr};
+use crate::field::{FieldErrors, Path};
+use crate::kind::{Column, Kind, KindInfo, Part, Scope};
+use crate::meta::names;
 
 /// The kind's rules.
 pub struct Endpoints;
@@ -45,6 +49,68 @@ impl Kind for Endpoints {
 
     fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         vec![cells::name(object), shown(object).into(), cells::age(object, now)]
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, _old: &Value, _part: Part, errors: &mut FieldErrors) {
+        validate(new, errors);
+    }
+}
+
+fn validate(object: &Value, errors: &mut FieldErrors) {
+    let root = Path::new("subsets");
+    for (at, subset) in list(object, "subsets").iter().enumerate() {
+        let path = root.index(at);
+        if list(subset, "addresses").is_empty() && list(subset, "notReadyAddresses").is_empty() {
+            errors.required(&path, "must specify `addresses` or `notReadyAddresses`");
+        }
+        for key in ["addresses", "notReadyAddresses"] {
+            for (at, each) in list(subset, key).iter().enumerate() {
+                address(errors, &path.child(key).index(at), each);
+            }
+        }
+        let ports = list(subset, "ports");
+        for (at, each) in ports.iter().enumerate() {
+            port(errors, &path.child("ports").index(at), each, ports.len() > 1);
+        }
+    }
+}
+
+fn address(errors: &mut FieldErrors, path: &Path<'_>, address: &Value) {
+    let ip = text(address, "ip");
+    let before = errors.0.len();
+    check::ip(errors, &path.child("ip"), ip);
+    if errors.0.len() > before {
+        return;
+    }
+    let host = text(address, "hostname");
+    if !host.is_empty() {
+        check::label(errors, &path.child("hostname"), host);
+    }
+    if let Some(node) = text_ptr(address, "nodeName") {
+        check::subdomain(errors, &path.child("nodeName"), node);
+    }
+    addresses::not_special(errors, &path.child("ip"), ip);
+}
+
+fn port(errors: &mut FieldErrors, path: &Path<'_>, port: &Value, named: bool) {
+    let name = text(port, "name");
+    if named {
+        check::required(errors, &path.child("name"), name);
+    }
+    if !name.is_empty() {
+        check::label(errors, &path.child("name"), name);
+    }
+    let number = int(port, "port");
+    for message in names::port_number(number) {
+        errors.invalid(&path.child("port"), &number.into(), message);
+    }
+    check::required_one_of(errors, &path.child("protocol"), text(port, "protocol"), addresses::PROTOCOLS);
+    if let Some(protocol) = text_ptr(port, "appProtocol") {
+        check::qualified(errors, &path.child("appProtocol"), protocol);
     }
 }
 

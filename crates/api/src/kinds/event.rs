@@ -1,11 +1,14 @@
 //! `Event` of `v1`.
 
+pub(super) mod validate;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column, wide};
 use super::common::walk::{get, int, text};
-use crate::kind::{Column, Kind, KindInfo, Scope, age};
+use crate::field::FieldErrors;
+use crate::kind::{Column, Kind, KindInfo, NameRule, Part, Scope, age};
 
 /// The kind's rules.
 pub struct Event;
@@ -103,6 +106,22 @@ impl Kind for Event {
         ]
         .map(|(field, value)| (field, value.to_owned()))
         .to_vec()
+    }
+
+    fn name_rule(&self) -> NameRule {
+        NameRule::PathSegment
+    }
+
+    fn checks_metadata(&self) -> bool {
+        true
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate::common(object, "reportingComponent", errors);
+    }
+
+    fn validate_update(&self, new: &Value, _old: &Value, _part: Part, errors: &mut FieldErrors) {
+        validate::common(new, "reportingComponent", errors);
     }
 }
 

@@ -5,7 +5,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::walk::{set, text};
-use crate::kind::{Column, Kind, KindInfo, Scope};
+use super::event::validate;
+use crate::field::FieldErrors;
+use crate::kind::{Column, Kind, KindInfo, Part, Scope};
+use crate::meta;
 
 /// The kind's rules.
 pub struct EventV1;
@@ -93,6 +96,23 @@ impl Kind for EventV1 {
         ]
         .map(|(field, value)| (field, value.to_owned()))
         .to_vec()
+    }
+
+    fn checks_metadata(&self) -> bool {
+        true
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        let stored = self.to_stored(object.clone());
+        validate::common(&stored, "reportingController", errors);
+        meta::validate_create(&stored, &INFO, self.name_rule(), errors);
+        validate::newer(&stored, errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, _part: Part, errors: &mut FieldErrors) {
+        let (new, old) = (self.to_stored(new.clone()), self.to_stored(old.clone()));
+        validate::common(&new, "reportingController", errors);
+        validate::update(&new, &old, errors);
     }
 }
 

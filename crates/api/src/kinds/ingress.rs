@@ -1,12 +1,15 @@
 //! `Ingress` of `networking.k8s.io/v1`.
 
+mod validate;
+
 use super::common::load_balancer;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
 use super::common::walk::{get, list, text};
-use crate::kind::{Column, Kind, KindInfo, Scope, Subresource};
+use crate::field::{FieldErrors, Path};
+use crate::kind::{Column, Kind, KindInfo, Part, Scope, Subresource};
 
 /// The kind's rules.
 pub struct Ingress;
@@ -78,6 +81,20 @@ impl Kind for Ingress {
             ports.into(),
             cells::age(object, now),
         ]
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate::spec(object, errors);
+        validate::class_annotation(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, _old: &Value, part: Part, errors: &mut FieldErrors) {
+        if part == Part::Status {
+            let path = Path::new("status");
+            load_balancer::validate(errors, &path.child("loadBalancer"), &new["status"]["loadBalancer"]);
+        } else {
+            validate::spec(new, errors);
+        }
     }
 }
 

@@ -4,8 +4,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
+use super::common::check;
 use super::common::walk::{default, get, get_mut, text};
-use crate::kind::{Column, Kind, KindInfo, Scope};
+use super::common::{domain_path, typed_reference};
+use crate::field::{FieldErrors, Path};
+use crate::kind::{Column, Kind, KindInfo, Part, Scope};
 
 /// The kind's rules.
 pub struct IngressClass;
@@ -58,5 +61,45 @@ impl Kind for IngressClass {
             format!("{}{group}/{}", text(parameters, "kind"), text(parameters, "name"))
         });
         vec![cells::name(object), text(spec, "controller").into(), parameters.into(), cells::age(object, now)]
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, _part: Part, errors: &mut FieldErrors) {
+        let path = Path::new("spec");
+        let (now, was) = (get(&new["spec"], "controller"), get(&old["spec"], "controller"));
+        check::immutable(errors, &path.child("controller"), now, was, Value::to_string);
+        validate(new, errors);
+    }
+}
+
+/// Longest name of a controller, in bytes.
+const CONTROLLER_BYTES_MAX: usize = 250;
+
+fn validate(object: &Value, errors: &mut FieldErrors) {
+    let spec = &object["spec"];
+    let path = Path::new("spec");
+    let controller = text(spec, "controller");
+    let place = path.child("controller");
+    if controller.len() > CONTROLLER_BYTES_MAX {
+        errors.too_long(&place, CONTROLLER_BYTES_MAX);
+    }
+    domain_path::check(errors, &place, controller);
+    let Some(parameters) = get(spec, "parameters") else { return };
+    let path = path.child("parameters");
+    typed_reference::check(errors, &path, parameters);
+    let scope = text(parameters, "scope");
+    check::required_one_of(errors, &path.child("scope"), scope, &["Cluster", "Namespace"]);
+    match (scope, text(parameters, "namespace")) {
+        ("Namespace", "") => {
+            errors.required(&path.child("namespace"), "`parameters.scope` is set to 'Namespace'");
+        }
+        ("Namespace", namespace) => check::label(errors, &path.child("namespace"), namespace),
+        ("Cluster", namespace) if !namespace.is_empty() => {
+            errors.forbidden(&path.child("namespace"), "`parameters.scope` is set to 'Cluster'");
+        }
+        _ => {}
     }
 }

@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::walk::text;
-use crate::kind::{Column, Kind, KindInfo, Scope};
+use super::common::check;
+use super::common::walk::{get_mut, int_ptr, remove, text};
+use crate::field::{FieldErrors, Path};
+use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope};
 
 /// The kind's rules.
 pub struct Lease;
@@ -46,4 +48,37 @@ impl Kind for Lease {
     fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         vec![cells::name(object), text(&object["spec"], "holderIdentity").into(), cells::age(object, now)]
     }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, _old: &Value, _part: Part, errors: &mut FieldErrors) {
+        validate(new, errors);
+    }
+
+    fn prepare_create(&self, object: &mut Value, _rules: &Rules<'_>) {
+        drop_closed(object);
+    }
+
+    fn prepare_update(&self, new: &mut Value, _old: &Value, _part: Part, _rules: &Rules<'_>) {
+        drop_closed(new);
+    }
+}
+
+/// Fields of coordinated leader election, whose feature gate is closed (KEP-4355).
+fn drop_closed(object: &mut Value) {
+    if let Some(spec) = get_mut(object, "spec") {
+        remove(spec, "strategy");
+        remove(spec, "preferredHolder");
+    }
+}
+
+fn validate(object: &Value, errors: &mut FieldErrors) {
+    let path = Path::new("spec");
+    let spec = &object["spec"];
+    if let Some(seconds @ ..=0) = int_ptr(spec, "leaseDurationSeconds") {
+        errors.invalid(&path.child("leaseDurationSeconds"), &seconds.into(), "must be greater than 0");
+    }
+    check::field_non_negative(errors, spec, &path, "leaseTransitions");
 }

@@ -1,10 +1,13 @@
 //! `LimitRange` of `v1`.
 
+mod validate;
+
 use super::common::resource_list;
 use serde_json::Value;
 
 use super::common::walk::{ensure, get_mut, list_mut, map, map_of, text};
-use crate::kind::{Kind, KindInfo, Scope};
+use crate::field::FieldErrors;
+use crate::kind::{Kind, KindInfo, Part, Scope};
 
 /// The kind's rules.
 pub struct LimitRange;
@@ -44,6 +47,14 @@ impl Kind for LimitRange {
                 fill(item, "defaultRequest", "min");
             }
         }
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate::object(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, _old: &Value, _part: Part, errors: &mut FieldErrors) {
+        validate::object(new, errors);
     }
 }
 

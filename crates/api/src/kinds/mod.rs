@@ -37,7 +37,7 @@ mod role;
 mod role_binding;
 mod runtime_class;
 mod secret;
-mod service;
+pub mod service;
 mod service_account;
 mod stateful_set;
 mod storage_class;

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::common::cells::{self, column};
-use super::common::walk::{default_text, ensure, keep, list, set, text};
+use super::common::check;
+use super::common::walk::{default_text, ensure, get, keep, list, set, text, texts};
+use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Deletion, Kind, KindInfo, NameRule, Part, Rules, Scope, Subresource, Unowned};
 
 /// The kind's rules.
@@ -97,5 +99,41 @@ impl Kind for Namespace {
 
     fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
         vec![("status.phase", text(&object["status"], "phase").to_owned())]
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        finalizers(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, _old: &Value, part: Part, errors: &mut FieldErrors) {
+        match part {
+            Part::Status => phase(new, errors),
+            Part::Sub("finalize") => finalizers(new, errors),
+            _ => {}
+        }
+    }
+}
+
+fn finalizers(object: &Value, errors: &mut FieldErrors) {
+    let spec = Path::new("spec");
+    let path = spec.child("finalizers");
+    for finalizer in texts(&object["spec"], "finalizers") {
+        check::qualified(errors, &path, finalizer);
+        let standard = matches!(finalizer, KUBERNETES | "orphan" | "foregroundDeletion");
+        if !standard && !finalizer.contains('/') {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.invalid(&path, &finalizer.into(), detail);
+        }
+    }
+}
+
+fn phase(object: &Value, errors: &mut FieldErrors) {
+    let going = get(&object["metadata"], "deletionTimestamp").is_some();
+    let (wanted, negation) = if going { ("Terminating", "not ") } else { ("Active", "") };
+    let phase = text(&object["status"], "phase");
+    if phase != wanted {
+        let detail = format!("may only be '{wanted}' if `deletionTimestamp` is {negation}empty");
+        let status = Path::new("status");
+        errors.invalid(&status.child("Phase"), &phase.into(), detail);
     }
 }

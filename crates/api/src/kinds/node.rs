@@ -1,12 +1,15 @@
 //! `Node` of `v1`.
 
+mod validate;
+
 use super::common::resource_list;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column, wide};
-use super::common::walk::{flag, get, get_mut, list, map, set, text};
-use crate::kind::{Column, Kind, KindInfo, Scope, Subresource};
+use super::common::walk::{flag, get, get_mut, list, map, set, text, texts};
+use crate::field::FieldErrors;
+use crate::kind::{Column, Kind, KindInfo, Part, Scope, Subresource};
 
 /// The kind's rules.
 pub struct Node;
@@ -63,6 +66,9 @@ impl Kind for Node {
     }
 
     fn set_defaults(&self, object: &mut Value) {
+        if let Some(spec) = get_mut(object, "spec") {
+            one_cidr_in_two_fields(spec);
+        }
         let Some(status) = get_mut(object, "status") else { return };
         resource_list::round_up(get_mut(status, "capacity"));
         resource_list::round_up(get_mut(status, "allocatable"));
@@ -103,6 +109,15 @@ impl Kind for Node {
     fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
         vec![("spec.unschedulable", flag(&object["spec"], "unschedulable").to_string())]
     }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate::taints(object, errors);
+        validate::pod_cidrs(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, _part: Part, errors: &mut FieldErrors) {
+        validate::update(new, old, errors);
+    }
 }
 
 fn readiness(object: &Value) -> String {
@@ -135,4 +150,15 @@ fn roles(object: &Value) -> String {
 fn address<'a>(status: &'a Value, kind: &str) -> &'a str {
     let found = list(status, "addresses").iter().find(|address| text(address, "type") == kind);
     found.map_or(cells::NONE, |address| text(address, "address"))
+}
+
+/// `podCIDR` and the first of `podCIDRs` are one thing; the older field wins.
+fn one_cidr_in_two_fields(spec: &mut Value) {
+    let first = texts(spec, "podCIDRs").next().unwrap_or_default().to_owned();
+    let own = text(spec, "podCIDR").to_owned();
+    if own.is_empty() && !first.is_empty() {
+        set(spec, "podCIDR", first);
+    } else if !own.is_empty() && own != first {
+        set(spec, "podCIDRs", vec![own]);
+    }
 }

@@ -1,11 +1,14 @@
 //! `PersistentVolume` of `v1`.
 
+mod validate;
+
 use super::common::{resource_list, storage};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::common::cells::{self, column, wide};
 use super::common::walk::{default, default_text, ensure, get, get_mut, set, text, text_ptr};
+use crate::field::FieldErrors;
 use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope, Subresource};
 
 /// The kind's rules.
@@ -96,5 +99,16 @@ impl Kind for PersistentVolume {
             cells::age(object, now),
             text_ptr(spec, "volumeMode").unwrap_or("<unset>").into(),
         ]
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate::object(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
+        if part == Part::Main {
+            validate::object(new, errors);
+            validate::update(new, old, errors);
+        }
     }
 }

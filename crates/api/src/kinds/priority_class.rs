@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::walk::{default, flag, int, text};
-use crate::kind::{Column, Kind, KindInfo, Scope};
+use super::common::check;
+use super::common::walk::{default, ensure, flag, get, int, set, text};
+use crate::field::{FieldErrors, Path};
+use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope};
 
 /// The kind's rules.
 pub struct PriorityClass;
@@ -54,4 +56,56 @@ impl Kind for PriorityClass {
             text(object, "preemptionPolicy").into(),
         ]
     }
+
+    fn prepare_create(&self, object: &mut Value, _rules: &Rules<'_>) {
+        set(ensure(object, "metadata"), "generation", 1);
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, _part: Part, errors: &mut FieldErrors) {
+        if int(new, "value") != int(old, "value") {
+            errors.forbidden(&Path::new("value"), "may not be changed in an update.");
+        }
+        let key = "preemptionPolicy";
+        check::immutable(errors, &Path::new(key), get(new, key), get(old, key), Value::to_string);
+    }
+}
+
+/// Names that begin so belong to the classes below.
+const SYSTEM_PREFIX: &str = "system-";
+/// The classes that every cluster has, and their values.
+const SYSTEM: [(&str, i64); 2] =
+    [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)];
+/// The highest value of all others.
+const VALUE_MAX: i64 = 1_000_000_000;
+
+fn validate(object: &Value, errors: &mut FieldErrors) {
+    let (name, value) = (text(&object["metadata"], "name"), int(object, "value"));
+    if name.starts_with(SYSTEM_PREFIX) {
+        let fault = match SYSTEM.iter().find(|(known, _)| *known == name) {
+            None => Some(format!("{name} is not a known system priority class")),
+            Some((_, wanted)) if *wanted != value => {
+                Some(format!("value of {name} PriorityClass must be {wanted}"))
+            }
+            Some(_) if flag(object, "globalDefault") => {
+                Some(format!("globalDefault of {name} PriorityClass must be false"))
+            }
+            Some(_) => None,
+        };
+        if let Some(fault) = fault {
+            let metadata = Path::new("metadata");
+            errors.forbidden(
+                &metadata.child("name"),
+                format!("priority class names with '{SYSTEM_PREFIX}' prefix are reserved for system use only. error: {fault}"),
+            );
+        }
+    } else if value > VALUE_MAX {
+        let detail = format!("maximum allowed value of a user defined priority is {VALUE_MAX}");
+        errors.forbidden(&Path::new("value"), detail);
+    }
+    let policy = text(object, "preemptionPolicy");
+    check::one_of(errors, &Path::new("preemptionPolicy"), policy, &["PreemptLowerPriority", "Never"]);
 }

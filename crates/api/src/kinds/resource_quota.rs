@@ -1,12 +1,15 @@
 //! `ResourceQuota` of `v1`.
 
+mod validate;
+
 use super::common::resource_list;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
 use super::common::walk::{get, get_mut, map};
-use crate::kind::{Column, Kind, KindInfo, Scope, Subresource};
+use crate::field::FieldErrors;
+use crate::kind::{Column, Kind, KindInfo, Part, Scope, Subresource};
 
 /// The kind's rules.
 pub struct ResourceQuota;
@@ -71,5 +74,18 @@ impl Kind for ResourceQuota {
             limits.join(", ").into(),
             cells::age(object, now),
         ]
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate::spec(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
+        if part == Part::Status {
+            validate::status(new, errors);
+        } else {
+            validate::spec(new, errors);
+            validate::scopes_stay(new, old, errors);
+        }
     }
 }

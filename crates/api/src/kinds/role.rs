@@ -1,6 +1,10 @@
 //! `Role` of `rbac.authorization.k8s.io/v1`.
 
-use crate::kind::{Kind, KindInfo, NameRule, Scope};
+use serde_json::Value;
+
+use super::common::rbac;
+use crate::field::FieldErrors;
+use crate::kind::{Kind, KindInfo, NameRule, Part, Scope};
 
 /// The kind's rules.
 pub struct Role;
@@ -26,5 +30,13 @@ impl Kind for Role {
 
     fn name_rule(&self) -> NameRule {
         NameRule::PathSegment
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        rbac::validate_rules(object, true, errors);
+    }
+
+    fn validate_update(&self, new: &Value, _old: &Value, _part: Part, errors: &mut FieldErrors) {
+        rbac::validate_rules(new, true, errors);
     }
 }

@@ -6,8 +6,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::walk::{default_text, ensure, map, map_of, remove, text};
-use crate::kind::{Column, Kind, KindInfo, Scope};
+use super::common::check;
+use super::common::config_data;
+use super::common::walk::{default_text, ensure, get, keep, map, map_of, remove, text};
+use crate::field::{FieldErrors, Path};
+use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope};
+use crate::meta::names;
+use crate::schema;
 
 /// The kind's rules.
 pub struct Secret;
@@ -66,5 +71,68 @@ impl Kind for Secret {
 
     fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
         vec![("type", text(object, "type").to_owned())]
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, _part: Part, errors: &mut FieldErrors) {
+        check::immutable(errors, &Path::new("type"), get(new, "type"), get(old, "type"), Value::to_string);
+        config_data::keep_immutable(new, old, &["data"], errors);
+        validate(new, errors);
+    }
+
+    fn prepare_update(&self, new: &mut Value, old: &Value, _part: Part, _rules: &Rules<'_>) {
+        if text(new, "type").is_empty() {
+            keep(new, old, "type");
+        }
+    }
+}
+
+/// Keys that each type of secret must have.
+const REQUIRED: [(&str, &[&str]); 5] = [
+    ("kubernetes.io/dockercfg", &[".dockercfg"]),
+    ("kubernetes.io/dockerconfigjson", &[".dockerconfigjson"]),
+    ("kubernetes.io/basic-auth", &["username", "password"]),
+    ("kubernetes.io/ssh-auth", &["ssh-privatekey"]),
+    ("kubernetes.io/tls", &["tls.crt", "tls.key"]),
+];
+const ACCOUNT: &str = "kubernetes.io/service-account.name";
+
+fn validate(object: &Value, errors: &mut FieldErrors) {
+    let data = map(object, "data");
+    let path = Path::new("data");
+    for key in data.keys() {
+        check::messages(errors, &path.key(key), key, names::config_key(key));
+    }
+    if config_data::bytes(data) > config_data::BYTES_MAX {
+        errors.too_long(&path, config_data::BYTES_MAX);
+    }
+    let kind = text(object, "type");
+    if kind == "kubernetes.io/service-account-token"
+        && text(&object["metadata"]["annotations"], ACCOUNT).is_empty()
+    {
+        let metadata = Path::new("metadata");
+        errors.required(&metadata.child("annotations").key(ACCOUNT), "");
+    }
+    let required = REQUIRED.iter().find(|(known, _)| *known == kind).map_or(&[][..], |(_, keys)| keys);
+    let missing = |key: &&&str| match data.get(**key).and_then(Value::as_str) {
+        None => true,
+        Some(value) => **key == "ssh-privatekey" && value.is_empty(),
+    };
+    // Either half of a basic authentication will do.
+    if kind != "kubernetes.io/basic-auth" || required.iter().all(|key| missing(&key)) {
+        for key in required.iter().filter(missing) {
+            errors.required(&path.key(key), "");
+        }
+    }
+    if kind.starts_with("kubernetes.io/dockerc") {
+        for key in required.iter().filter(|key| !missing(key)) {
+            let bytes = STANDARD.decode(data[*key].as_str().unwrap_or_default()).unwrap_or_default();
+            if let Err(error) = schema::read_json(&bytes) {
+                errors.invalid(&path.key(key), &"<secret contents redacted>".into(), error);
+            }
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! `Service` of `v1`.
 
-mod carry;
+pub mod carry;
 mod defaults;
+pub mod families;
+pub mod validate;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -9,6 +11,7 @@ use serde_json::{Value, json};
 use super::common::cells::{self, column, wide};
 use super::common::load_balancer;
 use super::common::walk::{get, int, list, set, text, texts};
+use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, NameRule, Part, Rules, Scope, Subresource};
 
 /// The kind's rules.
@@ -59,7 +62,7 @@ impl Kind for Service {
     }
 
     fn name_rule(&self) -> NameRule {
-        NameRule::Label1035
+        NameRule::Label
     }
 
     fn set_defaults(&self, object: &mut Value) {
@@ -106,6 +109,21 @@ impl Kind for Service {
             ("spec.clusterIP", text(spec, "clusterIP").to_owned()),
             ("spec.type", text(spec, "type").to_owned()),
         ]
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate::object(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
+        if part == Part::Status {
+            let path = Path::new("status");
+            load_balancer::validate(errors, &path.child("loadBalancer"), &new["status"]["loadBalancer"]);
+            return;
+        }
+        families::update(new, old, errors);
+        validate::class_stays(new, old, errors);
+        validate::object(new, errors);
     }
 }
 

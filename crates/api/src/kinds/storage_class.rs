@@ -4,8 +4,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::walk::{default, flag, text};
-use crate::kind::{Column, Kind, KindInfo, Scope};
+use super::common::check;
+use super::common::walk::{default, flag, get, list, map, text};
+use crate::field::{FieldErrors, Path};
+use crate::kind::{Column, Kind, KindInfo, Part, Scope};
+use crate::meta::names;
 
 /// The kind's rules.
 pub struct StorageClass;
@@ -64,5 +67,77 @@ impl Kind for StorageClass {
             flag(object, "allowVolumeExpansion").into(),
             cells::age(object, now),
         ]
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, _part: Part, errors: &mut FieldErrors) {
+        for key in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
+            check::immutable(errors, &Path::new(key), get(new, key), get(old, key), Value::to_string);
+        }
+        topologies(new, errors);
+    }
+}
+
+/// All parameters together, keys and values.
+const PARAMETERS_BYTES_MAX: usize = 256 * 1024;
+/// So many parameters a class may have.
+const PARAMETERS_MAX: usize = 512;
+
+fn validate(object: &Value, errors: &mut FieldErrors) {
+    let path = Path::new("provisioner");
+    match text(object, "provisioner") {
+        "" => errors.required(&path, ""),
+        provisioner => {
+            check::messages(errors, &path, provisioner, names::qualified_name(&provisioner.to_lowercase()));
+        }
+    }
+    let path = Path::new("parameters");
+    let parameters = map(object, "parameters");
+    if parameters.len() > PARAMETERS_MAX {
+        errors.too_many(&path, parameters.len(), PARAMETERS_MAX);
+    } else {
+        if parameters.contains_key("") {
+            errors.invalid(&path, &"".into(), "field can not be empty.");
+        }
+        let bytes: usize =
+            parameters.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+        if bytes > PARAMETERS_BYTES_MAX {
+            errors.too_long(&path, PARAMETERS_BYTES_MAX);
+        }
+    }
+    let policy = text(object, "reclaimPolicy");
+    check::one_of(errors, &Path::new("reclaimPolicy"), policy, &["Delete", "Retain"]);
+    let mode = text(object, "volumeBindingMode");
+    let modes = &["Immediate", "WaitForFirstConsumer"];
+    check::required_one_of(errors, &Path::new("volumeBindingMode"), mode, modes);
+    topologies(object, errors);
+}
+
+fn topologies(object: &Value, errors: &mut FieldErrors) {
+    let root = Path::new("allowedTopologies");
+    for (at, term) in list(object, "allowedTopologies").iter().enumerate() {
+        let path = root.index(at);
+        let path = path.child("matchLabelExpressions");
+        let expressions = list(term, "matchLabelExpressions");
+        for (at, expression) in expressions.iter().enumerate() {
+            let path = path.index(at);
+            let key = text(expression, "key");
+            let values = list(expression, "values");
+            if values.is_empty() {
+                errors.required(&path.child("values"), "");
+            }
+            for (at, value) in values.iter().enumerate() {
+                if values[..at].contains(value) {
+                    errors.duplicate(&path.child("values").index(at), value);
+                }
+            }
+            check::qualified(errors, &path.child("key"), key);
+            if expressions[..at].iter().any(|earlier| text(earlier, "key") == key) {
+                errors.duplicate(&path.child("key"), &key.into());
+            }
+        }
     }
 }

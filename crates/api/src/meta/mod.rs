@@ -2,10 +2,12 @@
 //! Source: `k8s.io/apimachinery/pkg/api/validation/objectmeta.go`, and
 //! <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/>.
 
+mod check;
 pub mod names;
 mod prepare;
 mod validate;
 
+pub use check::{check_create, check_update};
 pub use prepare::{prepare_create, prepare_update};
 pub use validate::{
     ANNOTATIONS_BYTES_MAX, FIELD_MANAGER_BYTES_MAX, validate_annotations, validate_create,

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
+use super::check;
 use super::walk::{list, text};
+use crate::field::{FieldErrors, Path};
+use crate::meta::names;
 
 /// Addresses, or else host names, each once and sorted, joined by commas.
 pub fn addresses(status: &Value) -> String {
@@ -17,4 +20,23 @@ pub fn addresses(status: &Value) -> String {
     all.sort_unstable();
     all.dedup();
     all.join(",")
+}
+
+/// Checks the status of a load balancer.
+pub fn validate(errors: &mut FieldErrors, path: &Path<'_>, status: &Value) {
+    for (at, each) in list(status, "ingress").iter().enumerate() {
+        let path = path.child("ingress");
+        let path = path.index(at);
+        let (ip, host) = (text(each, "ip"), text(each, "hostname"));
+        if !ip.is_empty() {
+            check::ip(errors, &path.child("ip"), ip);
+        }
+        if !host.is_empty() {
+            check::subdomain(errors, &path.child("hostname"), host);
+            if names::parse_ip(host).is_some() {
+                let detail = "must be a DNS name, not an IP address";
+                check::bad_text(errors, &path.child("hostname"), host, detail);
+            }
+        }
+    }
 }

@@ -1,10 +1,15 @@
 //! What the rules of several kinds share.
 
+pub mod addresses;
 pub mod cells;
 pub mod check;
+pub mod config_data;
+pub mod csi;
+pub mod domain_path;
 pub mod label_selector;
 pub mod load_balancer;
 pub mod rbac;
 pub mod resource_list;
 pub mod storage;
+pub mod typed_reference;
 pub mod walk;

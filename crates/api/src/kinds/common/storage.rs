@@ -80,7 +80,7 @@ pub fn normalize_sources(spec: &mut Value) {
     let (source, reference) = (get(spec, "dataSource").cloned(), get(spec, "dataSourceRef").cloned());
     match (source, reference) {
         (Some(source), None) => set(spec, "dataSourceRef", source),
-        (None, Some(reference)) if is_claim_or_snapshot(&reference) => {
+        (None, Some(reference)) => {
             let mut source = json!({});
             for key in ["apiGroup", "kind", "name"] {
                 if let Some(value) = get(&reference, key) {
@@ -110,6 +110,6 @@ mod tests {
         assert_eq!(spec["dataSourceRef"], claim);
         let mut other = json!({"dataSourceRef": {"apiGroup": "x.io", "kind": "Thing", "name": "t"}});
         normalize_sources(&mut other);
-        assert!(other.get("dataSource").is_none());
+        assert_eq!(other["dataSource"], other["dataSourceRef"]);
     }
 }

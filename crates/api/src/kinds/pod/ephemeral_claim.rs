@@ -47,7 +47,8 @@ pub fn ephemeral(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
     claim_spec(errors, &path.child("spec"), get(template, "spec").unwrap_or(&nothing));
 }
 
-fn claim_spec(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
+/// The spec of a claim, wherever it stands.
+pub fn claim_spec(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
     let modes = list(spec, "accessModes");
     let place = path.child("accessModes");
     if modes.is_empty() {

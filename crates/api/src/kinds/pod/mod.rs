@@ -1,29 +1,29 @@
 //! `Pod` of `v1`.
 
-mod affinity;
+pub(super) mod affinity;
 mod annotations;
 mod apparmor;
 mod containers;
 mod create;
 mod debug_containers;
 mod defaults;
-mod diff;
+pub(super) mod diff;
 mod dns;
 mod env;
-mod ephemeral_claim;
+pub(super) mod ephemeral_claim;
 pub(super) mod internal;
 mod internal_types;
 mod mounts;
-mod old_volumes;
-mod paths;
-mod placement;
+pub(super) mod old_volumes;
+pub(super) mod paths;
+pub(super) mod placement;
 mod ports;
 mod probes;
 mod projected;
 mod qos;
-mod quantities;
+pub(super) mod quantities;
 mod references;
-mod resources;
+pub(super) mod resources;
 mod restart;
 mod row;
 mod security;

@@ -194,6 +194,24 @@ fn resource_name(errors: &mut FieldErrors, path: &Path<'_>, name: &str, of: Of) 
     }
 }
 
+/// The name of a resource that containers can have, also in limit ranges.
+pub fn container_resource_name(errors: &mut FieldErrors, path: &Path<'_>, name: &str) {
+    if matches!(name, "cpu" | "memory") {
+        return;
+    }
+    resource_name(errors, path, name, Of::Container);
+}
+
+/// The name of any resource: a standard one, or one with a domain.
+pub fn known_resource_name(errors: &mut FieldErrors, path: &Path<'_>, name: &str) {
+    let messages = names::qualified_name(name);
+    if !messages.is_empty() {
+        check::messages(errors, path, name, messages);
+    } else if !name.contains('/') && !STANDARD.contains(&name) && !is_huge_page(name) {
+        bad_text(errors, path, name, "must be a standard resource type or fully qualified");
+    }
+}
+
 fn is_huge_page(name: &str) -> bool {
     name.starts_with("hugepages-")
 }
@@ -207,7 +225,7 @@ fn is_extended(name: &str) -> bool {
 }
 
 /// Whether limits may be above requests.
-fn may_overcommit(name: &str) -> bool {
+pub fn may_overcommit(name: &str) -> bool {
     is_native(name) && !is_huge_page(name)
 }
 

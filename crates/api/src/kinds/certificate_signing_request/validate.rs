@@ -1,0 +1,132 @@
+//! Checks of CertificateSigningRequests.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::field::{FieldErrors, Path};
+use crate::kind::Part;
+use crate::kinds::common::check;
+use crate::kinds::common::domain_path;
+use crate::kinds::common::walk::{get, int_ptr, list, text, texts};
+
+/// The shortest certificate that can be asked for.
+const SECONDS_MIN: i64 = 600;
+/// Usages that a certificate can have.
+const USAGES: &[&str] = &[
+    "any",
+    "cert sign",
+    "client auth",
+    "code signing",
+    "content commitment",
+    "crl sign",
+    "data encipherment",
+    "decipher only",
+    "digital signature",
+    "email protection",
+    "encipher only",
+    "ipsec end system",
+    "ipsec tunnel",
+    "ipsec user",
+    "key agreement",
+    "key encipherment",
+    "microsoft sgc",
+    "netscape sgc",
+    "ocsp signing",
+    "s/mime",
+    "server auth",
+    "signing",
+    "timestamping",
+];
+
+/// Checks the spec.
+pub fn spec(object: &Value, errors: &mut FieldErrors) {
+    let spec = &object["spec"];
+    let path = Path::new("spec");
+    if !is_request(text(spec, "request")) {
+        let detail = "PEM block type must be CERTIFICATE REQUEST";
+        errors.invalid(&path.child("request"), &spec["request"], detail);
+    }
+    let place = path.child("usages");
+    let usages: Vec<&str> = texts(spec, "usages").collect();
+    if usages.is_empty() {
+        errors.required(&place, "");
+    }
+    for (at, usage) in usages.iter().enumerate() {
+        check::one_of(errors, &place.index(at), usage, USAGES);
+        if usages[..at].contains(usage) {
+            errors.duplicate(&place.index(at), &(*usage).into());
+        }
+    }
+    domain_path::check(errors, &path.child("signerName"), text(spec, "signerName"));
+    if let Some(seconds @ ..SECONDS_MIN) = int_ptr(spec, "expirationSeconds") {
+        let detail = "may not specify a duration less than 600 seconds (10 minutes)";
+        errors.invalid(&path.child("expirationSeconds"), &seconds.into(), detail);
+    }
+}
+
+/// Whether the first PEM block in base64 is a request. What is inside is for the signer to judge.
+fn is_request(request: &str) -> bool {
+    let Ok(pem) = STANDARD.decode(request) else { return false };
+    let text = String::from_utf8_lossy(&pem);
+    let first = text.lines().find_map(|line| line.trim_end().strip_prefix("-----BEGIN "));
+    first == Some("CERTIFICATE REQUEST-----") && text.contains("-----END CERTIFICATE REQUEST-----")
+}
+
+/// Checks the conditions.
+pub fn conditions(object: &Value, errors: &mut FieldErrors) {
+    let root = Path::new("status");
+    let root = root.child("conditions");
+    let conditions = list(&object["status"], "conditions");
+    for (at, condition) in conditions.iter().enumerate() {
+        let path = root.index(at);
+        let (kind, status) = (text(condition, "type"), text(condition, "status"));
+        check::required(errors, &path.child("type"), kind);
+        match kind {
+            "Approved" | "Denied" | "Failed" => {
+                check::required_one_of(errors, &path.child("status"), status, &["True"]);
+            }
+            _ => {
+                let words = &["True", "False", "Unknown"];
+                check::required_one_of(errors, &path.child("status"), status, words);
+            }
+        }
+        if conditions[..at].iter().any(|earlier| text(earlier, "type") == kind) {
+            errors.duplicate(&path.child("type"), &kind.into());
+        }
+        let other = if kind == "Denied" { "Approved" } else { "Denied" };
+        if matches!(kind, "Approved" | "Denied")
+            && conditions[..at].iter().any(|earlier| text(earlier, "type") == other)
+        {
+            let detail = "Approved and Denied conditions are mutually exclusive";
+            errors.invalid(&path.child("type"), &kind.into(), detail);
+        }
+    }
+}
+
+/// Decisions are made by `approval` alone and never unmade; a certificate, once issued, stays.
+pub fn decisions(new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
+    let root = Path::new("status");
+    let of = |object: &Value, kind: &str| -> Vec<Value> {
+        let all = list(&object["status"], "conditions").iter();
+        all.filter(|condition| text(condition, "type") == kind).cloned().collect()
+    };
+    let path = root.child("conditions");
+    for kind in ["Approved", "Denied", "Failed"] {
+        let (now, was) = (of(new, kind), of(old, kind));
+        let removed = was.iter().filter(|old| !now.contains(old)).count();
+        let added = now.iter().filter(|new| !was.contains(new)).count();
+        if removed > 0 {
+            let detail = format!("updates may not remove a condition of type {kind:?}");
+            errors.forbidden(&path, detail);
+        } else if added > 0 && kind != "Failed" && part != Part::Sub("approval") {
+            errors.forbidden(&path, format!("updates may not add a condition of type {kind:?}"));
+        }
+    }
+    let certificate = |object: &Value| get(&object["status"], "certificate").cloned();
+    let (now, was) = (certificate(new), certificate(old));
+    if part == Part::Status && was.is_some() && now != was {
+        let detail = "updates may not modify existing certificate content";
+        errors.forbidden(&root.child("certificate"), detail);
+    }
+}

@@ -1,0 +1,191 @@
+//! Checks of PersistentVolumes.
+
+use serde_json::Value;
+
+use crate::field::{FieldErrorKind, FieldErrors, Path};
+use crate::kinds::common::check::{self, one_of};
+use crate::kinds::common::csi;
+use crate::kinds::common::walk::{get, list, map, same, text, text_ptr, texts};
+use crate::kinds::pod::quantities::quantity;
+use crate::kinds::pod::{affinity, diff, internal, old_volumes, paths};
+
+const ACCESS_MODES: &[&str] = &["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+
+type Check = fn(&mut FieldErrors, &Path<'_>, &Value);
+
+/// Where a volume can come from, in upstream's order: of two, the second is refused.
+const SOURCES: &[(&str, Check)] = &[
+    ("hostPath", host_path),
+    ("gcePersistentDisk", old_volumes::gce),
+    ("awsElasticBlockStore", old_volumes::aws),
+    ("glusterfs", old_volumes::glusterfs),
+    ("flocker", old_volumes::flocker),
+    ("nfs", old_volumes::nfs),
+    ("rbd", old_volumes::rbd),
+    ("quobyte", old_volumes::quobyte),
+    ("cephfs", old_volumes::cephfs),
+    ("iscsi", old_volumes::iscsi),
+    ("cinder", old_volumes::cinder),
+    ("fc", old_volumes::fc),
+    ("flexVolume", old_volumes::flex),
+    ("azureFile", old_volumes::azure_file),
+    ("vsphereVolume", old_volumes::vsphere),
+    ("photonPersistentDisk", old_volumes::photon),
+    ("portworxVolume", old_volumes::portworx),
+    ("azureDisk", old_volumes::azure_disk),
+    ("scaleIO", old_volumes::scale_io),
+    ("local", local),
+    ("storageos", old_volumes::storageos),
+    ("csi", csi_source),
+];
+
+/// Checks an object.
+pub fn object(object: &Value, errors: &mut FieldErrors) {
+    let spec = &object["spec"];
+    let path = Path::new("spec");
+    modes(spec, &path, errors);
+    capacity(spec, &path, errors);
+    let policy = text(spec, "persistentVolumeReclaimPolicy");
+    let place = path.child("persistentVolumeReclaimPolicy");
+    if !policy.is_empty() {
+        one_of(errors, &place, policy, &["Delete", "Recycle", "Retain"]);
+    }
+    if let Some(selector) = get(spec, "nodeAffinity") {
+        let path = path.child("nodeAffinity");
+        match get(selector, "required") {
+            Some(required) => affinity::node_selector(errors, &path.child("required"), required),
+            None => errors.required(&path.child("required"), "must specify required node constraints"),
+        }
+    }
+    let mut found = 0;
+    for (key, check) in SOURCES {
+        let Some(source) = get(spec, key) else { continue };
+        if found > 0 {
+            errors.forbidden(&path.child(key), "may not specify more than 1 volume type");
+            continue;
+        }
+        found += 1;
+        check(errors, &path.child(key), source);
+        if *key == "local" && get(spec, "nodeAffinity").is_none() {
+            errors.required(&path.child("nodeAffinity"), "Local volume requires node affinity");
+        }
+    }
+    if found == 0 {
+        errors.required(&path, "must specify a volume type");
+    }
+    let root = get(spec, "hostPath").is_some_and(|host| text(host, "path").trim_matches('/').is_empty());
+    if root && policy == "Recycle" {
+        errors.forbidden(&place, "may not be 'recycle' for a hostPath mount of '/'");
+    }
+    let class = text(spec, "storageClassName");
+    if !class.is_empty() {
+        check::subdomain(errors, &path.child("storageClassName"), class);
+    }
+    if let Some(mode) = text_ptr(spec, "volumeMode") {
+        one_of(errors, &path.child("volumeMode"), mode, &["Block", "Filesystem"]);
+    }
+}
+
+fn modes(spec: &Value, path: &Path<'_>, errors: &mut FieldErrors) {
+    let path = path.child("accessModes");
+    if list(spec, "accessModes").is_empty() {
+        errors.required(&path, "");
+    }
+    for mode in texts(spec, "accessModes") {
+        one_of(errors, &path, mode, ACCESS_MODES);
+    }
+    let alone = "ReadWriteOncePod";
+    if texts(spec, "accessModes").any(|mode| mode == alone)
+        && texts(spec, "accessModes").any(|mode| mode != alone)
+    {
+        errors.forbidden(&path, "may not use ReadWriteOncePod with other access modes");
+    }
+}
+
+fn capacity(spec: &Value, path: &Path<'_>, errors: &mut FieldErrors) {
+    let path = path.child("capacity");
+    let capacity = map(spec, "capacity");
+    if capacity.is_empty() {
+        errors.required(&path, "");
+    }
+    if capacity.len() != 1 || !capacity.contains_key("storage") {
+        errors.not_supported(&path, &spec["capacity"], &["storage"]);
+    }
+    for (name, amount) in capacity {
+        let amount = quantity(amount);
+        if amount.sign() < 0 {
+            let shown = amount.value().into();
+            errors.invalid(&path.key(name), &shown, "must be a valid resource quantity");
+        }
+        if amount.sign() <= 0 {
+            errors.invalid(&path.key(name), &amount.to_string().into(), "must be greater than zero");
+        }
+    }
+}
+
+fn host_path(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
+    match text(source, "path") {
+        "" => errors.required(&path.child("path"), ""),
+        given => paths::no_backsteps(errors, &path.child("path"), given),
+    }
+    let kinds = &[
+        "",
+        "BlockDevice",
+        "CharDevice",
+        "Directory",
+        "DirectoryOrCreate",
+        "File",
+        "FileOrCreate",
+        "Socket",
+    ];
+    if let Some(kind) = text_ptr(source, "type") {
+        one_of(errors, &path.child("type"), kind, kinds);
+    }
+}
+
+fn local(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
+    match text(source, "path") {
+        "" => errors.required(&path.child("path"), ""),
+        given => paths::no_backsteps(errors, &path.child("path"), given),
+    }
+}
+
+fn csi_source(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
+    csi::driver_name(errors, &path.child("driver"), text(source, "driver"));
+    check::required(errors, &path.child("volumeHandle"), text(source, "volumeHandle"));
+    for key in [
+        "controllerPublishSecretRef",
+        "controllerExpandSecretRef",
+        "nodePublishSecretRef",
+        "nodeExpandSecretRef",
+        "nodeStageSecretRef",
+    ] {
+        let Some(secret) = get(source, key) else { continue };
+        for part in ["name", "namespace"] {
+            check::required(errors, &path.child(key).child(part), text(secret, part));
+        }
+    }
+}
+
+/// The source of a volume stays; so does the mode, and an affinity once it is there.
+pub fn update(new: &Value, old: &Value, errors: &mut FieldErrors) {
+    let (now, was) = (&new["spec"], &old["spec"]);
+    if SOURCES.iter().any(|(key, _)| !same(get(now, key), get(was, key))) {
+        let pretty = |spec: &Value| internal::pretty("PersistentVolumeSource", spec);
+        let detail = format!(
+            "spec.persistentvolumesource is immutable after creation\n{}",
+            diff::lines(&pretty(was), &pretty(now))
+        );
+        let path = Path::new("spec");
+        errors.forbidden(&path.child("persistentvolumesource"), detail);
+    }
+    let key = "volumeMode";
+    check::immutable(errors, &Path::new(key), get(now, key), get(was, key), Value::to_string);
+    let key = "nodeAffinity";
+    if get(was, key).is_some() && !same(get(now, key), get(was, key)) {
+        let shown = get(now, key)
+            .map_or_else(|| "null".to_owned(), |affinity| internal::json("VolumeNodeAffinity", affinity));
+        let detail = "field is immutable, except for updating from beta label to GA";
+        check::push(errors, FieldErrorKind::Invalid, &Path::new(key), Some(shown), detail);
+    }
+}
