@@ -60,16 +60,16 @@ impl ControllerManager {
         manager.spawn("endpoint-controller", crate::endpoints::run);
         manager.spawn("endpointslice-controller", |context| crate::endpointslice::run(context, ENDPOINTS_PER_SLICE));
         manager.spawn("service-account-controller", crate::serviceaccount::run);
-        manager.spawn("taint-eviction-controller", crate::tainteviction::run);
+        manager.spawn("node-controller", crate::tainteviction::run);
         let grace = config.node_monitor_grace_period;
-        manager.spawn("node-lifecycle-controller", |context| crate::nodelifecycle::run(context, grace));
+        manager.spawn("node-controller", |context| crate::nodelifecycle::run(context, grace));
         let cidr: Arc<str> = config.cluster_cidr.into();
-        manager.spawn("node-ipam-controller", |context| crate::nodeipam::run(context, cidr));
+        manager.spawn("node-controller", |context| crate::nodeipam::run(context, cidr));
         let threshold = config.terminated_pod_gc_threshold;
         manager.spawn("pod-garbage-collector", |context| crate::podgc::run(context, threshold));
         if !config.root_ca_pem.is_empty() {
             let ca: Arc<str> = config.root_ca_pem.into();
-            manager.spawn("root-ca-certificate-publisher", |context| crate::rootca::run(context, ca));
+            manager.spawn("root-ca-cert-publisher", |context| crate::rootca::run(context, ca));
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Parts {
     pub config: KubeletConfig,
     /// The API, as `system:node:NAME`.
     pub client: Client,
+    /// The API, as `system:kube-proxy`: services and their endpoints.
+    pub proxy_client: Client,
     /// The container runtime.
     pub runtime: Arc<dyn Runtime>,
     /// The node's network; none for a node whose pods all share the host's.
@@ -69,7 +71,7 @@ impl Kubelet {
     /// # Errors
     /// Where the node's directories or the runtime can't be used.
     pub async fn start(parts: Parts) -> Result<Kubelet, Error> {
-        let Parts { env, config, client, runtime, network } = parts;
+        let Parts { env, config, client, proxy_client, runtime, network } = parts;
         let open = |path: &std::path::Path| IdRanges::open(path).map_err(|source| Error::Directory { path: path.to_owned(), source });
         let id_ranges = open(&config.root_dir.join("userns"))?;
         let informers = SharedInformers::new(client.clone(), env.clone());
@@ -88,7 +90,8 @@ impl Kubelet {
             network,
         });
         if let Some(network) = &node.network {
-            let run = services::run(env.clone(), informers.clone(), network.clone(), node.config.node_name.clone());
+            let informers = SharedInformers::new(proxy_client, env.clone());
+            let run = services::run(env.clone(), informers, network.clone(), node.config.node_name.clone());
             env.spawn(run);
         }
         register::register(&node).await;
