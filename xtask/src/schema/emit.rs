@@ -17,8 +17,22 @@ pub fn files(table: &Table) -> Vec<(PathBuf, Vec<u8>)> {
     }
     let mut files: Vec<(PathBuf, Vec<u8>)> =
         packages.iter().map(|(module, types)| (path(module), package(types, &ids).into_bytes())).collect();
-    files.push((path("mod"), index(table, packages.keys(), &ids).into_bytes()));
+    let mut index = index(table, packages.keys(), &ids);
+    let _ = write!(
+        index,
+        "\n/// Tells this table from others.\npub static DIGEST: u64 = {:#018x};\n",
+        digest(&files)
+    );
+    files.push((path("mod"), index.into_bytes()));
     files
+}
+
+/// FNV-1a over all files.
+fn digest(files: &[(PathBuf, Vec<u8>)]) -> u64 {
+    files
+        .iter()
+        .flat_map(|(_, content)| content)
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn path(module: &str) -> PathBuf {

@@ -31,13 +31,13 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?;
     let packages = packages::fetch(&root.join("target/schema"), KUBERNETES)?;
-    let mut table = openapi::read(&packages.definitions)?;
+    let (mut table, shapes) = openapi::read(&packages.definitions)?;
     let messages = protobuf::read(&packages.messages)?;
     overlay::apply(&mut table, OVERLAY)?;
     protobuf::number(&mut table, &messages)?;
     model::finish(&mut table)?;
     let mut files = emit::files(&table);
-    files.push(("openapi/descriptions.bin".into(), prose::pack(&table)?));
+    files.push(("openapi/descriptions.bin".into(), prose::pack(&table, &shapes)?));
     let source = root.join("crates/api/src");
     if args.check { compare(&source, &files) } else { write(&source, &files) }
 }

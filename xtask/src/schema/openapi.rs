@@ -1,5 +1,6 @@
 //! Reads the JSON schemas.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -7,14 +8,17 @@ use serde_json::Value;
 
 use super::model::{Field, SIMPLE, Shape, Table, Type};
 
-/// Reads `_definitions.json` of one Kubernetes version.
-pub fn read(path: &Path) -> anyhow::Result<Table> {
+/// Reads `_definitions.json` of one Kubernetes version: the types, and the descriptions of those types that are
+/// shapes of their own.
+pub fn read(path: &Path) -> anyhow::Result<(Table, BTreeMap<String, String>)> {
     let document: Value =
         serde_json::from_slice(&std::fs::read(path).with_context(|| path.display().to_string())?)?;
     let definitions = document["$defs"].as_object().context("$defs")?;
     let mut table = Table::new();
+    let mut shapes = BTreeMap::new();
     for (name, schema) in definitions {
         if SIMPLE.iter().any(|(.., known)| known == name) {
+            shapes.insert(name.clone(), text(&schema["description"]));
             continue;
         }
         let mut ty = Type {
@@ -30,7 +34,7 @@ pub fn read(path: &Path) -> anyhow::Result<Table> {
         }
         table.insert(name.clone(), ty);
     }
-    Ok(table)
+    Ok((table, shapes))
 }
 
 fn read_field(name: &str, schema: &Value, shape: Shape, required: bool) -> Field {

@@ -1,13 +1,14 @@
 //! Packs the descriptions: one JSON object (type -> field -> text, the type's own under an empty name), deflated.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::model::Table;
 
 /// The packed descriptions.
-pub fn pack(table: &Table) -> anyhow::Result<Vec<u8>> {
+pub fn pack(table: &Table, shapes: &BTreeMap<String, String>) -> anyhow::Result<Vec<u8>> {
     let mut all = Map::new();
     for (name, ty) in table {
         let mut texts = Map::new();
@@ -20,6 +21,9 @@ pub fn pack(table: &Table) -> anyhow::Result<Vec<u8>> {
         if !texts.is_empty() {
             all.insert(name.clone(), Value::Object(texts));
         }
+    }
+    for (name, text) in shapes.iter().filter(|(_, text)| !text.is_empty()) {
+        all.insert(name.clone(), json!({"": text}));
     }
     let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(&serde_json::to_vec(&Value::Object(all))?)?;

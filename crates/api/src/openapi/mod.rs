@@ -1,18 +1,118 @@
 //! OpenAPI documents, built from the schema table and the kinds that are served.
+//! Source: <https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-interface-definition>
+//!
+//! Building a document takes milliseconds and megabytes: servers keep the bytes, not the value.
 
-use serde_json::Value;
+mod paths;
+mod prose;
+mod schemas;
+
+use serde_json::{Map, Value, json};
+
+use crate::kind::KindInfo;
+use crate::kinds;
+use crate::schema;
+use paths::Paths;
+use prose::Prose;
+use schemas::{Flavor, Schemas};
 
 /// The document of `/openapi/v3`: paths, and where to get each with the hash of its content.
 pub fn v3_index() -> Value {
-    Value::Null
+    let mut paths = Map::new();
+    for info in infos() {
+        let path = paths::root(info.group, info.version);
+        let key = path.trim_start_matches('/').to_owned();
+        if !paths.contains_key(&key) {
+            let hash = hash(info.group, info.version);
+            paths.insert(key, json!({"serverRelativeURL": format!("/openapi/v3{path}?hash={hash}")}));
+        }
+    }
+    json!({"paths": paths})
 }
 
 /// The document of a group and version (`/openapi/v3/apis/apps/v1`), where it is served.
-pub fn v3(_group: &str, _version: &str) -> Option<Value> {
-    None
+pub fn v3(group: &str, version: &str) -> Option<Value> {
+    let served: Vec<&KindInfo> =
+        infos().filter(|info| info.group == group && info.version == version).collect();
+    if served.is_empty() {
+        return None;
+    }
+    let prose = Prose::unpack();
+    let (paths, schemas) = build(Flavor::V3, &prose, Some((group, version)), &served);
+    Some(json!({
+        "openapi": "3.0.0",
+        "info": info(),
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"BearerToken": {
+                "type": "apiKey", "in": "header", "name": "authorization",
+                "description": "Bearer Token authentication",
+            }},
+        },
+    }))
+}
+
+/// The hash that `/openapi/v3` gives for a group and version: it changes when the document does.
+pub fn hash(group: &str, version: &str) -> String {
+    let mut hash = schema::DIGEST;
+    let mut mix = |text: &str| {
+        for byte in text.bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    mix(env!("CARGO_PKG_VERSION"));
+    for info in infos().filter(|info| info.group == group && info.version == version) {
+        mix(&format!("{info:?}"));
+    }
+    format!("{hash:016X}")
 }
 
 /// The document of `/openapi/v2`.
 pub fn v2() -> Value {
-    Value::Null
+    let prose = Prose::unpack();
+    let served: Vec<&KindInfo> = infos().collect();
+    let (paths, schemas) = build(Flavor::V2, &prose, None, &served);
+    json!({
+        "swagger": "2.0",
+        "info": info(),
+        "paths": paths,
+        "definitions": schemas,
+        "security": [{"BearerToken": []}],
+        "securityDefinitions": {"BearerToken": {
+            "type": "apiKey", "in": "header", "name": "authorization",
+            "description": "Bearer Token authentication",
+        }},
+    })
 }
+
+fn infos() -> impl Iterator<Item = &'static KindInfo> {
+    kinds::ALL.iter().map(|kind| kind.info())
+}
+
+fn info() -> Value {
+    json!({"title": "Kubernetes", "version": "v1.36.2"})
+}
+
+fn build<'a>(
+    flavor: Flavor,
+    prose: &'a Prose,
+    group_version: Option<(&'a str, &'a str)>,
+    served: &[&KindInfo],
+) -> (Value, Value) {
+    let mut schemas = Schemas::new(flavor, prose, group_version);
+    // What every answer may be besides the kinds themselves.
+    for kind in ["Status", "WatchEvent", "APIResourceList"] {
+        if let Some(of) = schema::type_of("", "v1", kind) {
+            schemas.reference(of);
+        }
+    }
+    let mut paths = Paths::new(flavor, &mut schemas);
+    for info in served {
+        paths.add(info);
+    }
+    (paths.finish(), schemas.finish())
+}
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@ pub use field::{Field, ListType, MapType, MergeStrategy, Omit, Shape};
 pub(crate) use normal::Normal;
 pub use normal::normalize;
 pub(crate) use source::{DEPTH_MAX, VALUES_MAX};
+pub(crate) use table::DIGEST;
 pub use types::{TypeId, type_named, type_of, types};
 
 /// `JSONSchemaProps`, for the shapes that may be something else.
