@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use cox_apiserver::auth::MASTERS;
 use cox_apiserver::pki::{Credentials, Identity, NameOrAddress, Pki, kubeconfig, write_private};
 use cox_apiserver::{ApiServer, Config, LocalTransport, ServiceRange, User};
 use cox_client::Client;
@@ -76,10 +77,15 @@ impl Control {
 
     fn start_controllers(&self, layout: &Layout) -> Result<()> {
         let server = self.server.clone();
-        // Each controller is a service account of its own, with upstream's role for it; the caches are read by the manager.
+        // Each controller is a service account of its own. It writes by patch where upstream's writes by update, for
+        // which upstream's roles have no rule: as part of this process it is one of the masters.
         let clients = move |name: &str| match name {
             "kube-controller-manager" => client(&server, User::component("system:kube-controller-manager"), name),
-            account => client(&server, User::service_account("kube-system", account, ""), name),
+            account => {
+                let mut user = User::service_account("kube-system", account, "");
+                user.groups.push(MASTERS.to_owned());
+                client(&server, user, name)
+            }
         };
         let config = ControllerConfig {
             cluster_cidr: layout.pod_cidr.clone(),

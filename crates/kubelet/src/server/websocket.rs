@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
 use super::streams::{Channel, Client, Input, size};
 use super::{Body, Refusal, full};
@@ -142,8 +143,10 @@ async fn carry(
                 return;
             }
         }
-        // Everything is said. The client answers with a close of its own, or has gone.
-        let _ = sink.close().await;
+        // Everything is said; a close without the code for a normal end is an error to clients. The client answers
+        // with a close of its own, or has gone.
+        let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        let _ = sink.send(Message::Close(Some(normal))).await;
     };
     tokio::pin!(read);
     tokio::pin!(write);
