@@ -227,6 +227,12 @@ pub trait Kind: Send + Sync + 'static {
         false
     }
 
+    /// Whether an update's metadata is checked twice, as upstream does for most kinds: by the machinery, and again
+    /// by the kind. It shows in the causes of an error alone.
+    fn repeats_metadata_checks(&self) -> bool {
+        true
+    }
+
     /// Checks a new object. Metadata is checked by the generic part, before.
     fn validate_create(&self, _object: &Value, _errors: &mut FieldErrors) {}
 

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::common::cells::{self, column};
 use super::common::check;
-use super::common::walk::{default, ensure, flag, get, int_ptr, list, set, text, texts};
+use super::common::walk::{default, ensure, flag, get, int, int_ptr, list, same, set, text, texts};
 use crate::field::{FieldErrors, Path};
-use crate::kind::{Column, Kind, KindInfo, Part, Scope};
+use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope};
 
 /// The kind's rules.
 pub struct CSIDriver;
@@ -40,6 +40,10 @@ static COLUMNS: &[Column] = &[
 impl Kind for CSIDriver {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn allows_unconditional_update(&self) -> bool {
+        false
     }
 
     fn set_defaults(&self, object: &mut Value) {
@@ -75,6 +79,13 @@ impl Kind for CSIDriver {
             modes.join(",").into(),
             cells::age(object, now),
         ]
+    }
+
+    fn prepare_update(&self, new: &mut Value, old: &Value, _part: Part, _rules: &Rules<'_>) {
+        if !same(get(new, "spec"), get(old, "spec")) {
+            let generation = int(&old["metadata"], "generation") + 1;
+            set(ensure(new, "metadata"), "generation", generation);
+        }
     }
 
     fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {

@@ -35,6 +35,10 @@ impl Kind for CSINode {
         &INFO
     }
 
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }

@@ -7,9 +7,11 @@ use serde_json::Value;
 
 use super::common::cells::{self, column};
 use super::common::check;
-use super::common::walk::{default, get, int_ptr, list, list_mut, text, texts};
+use super::common::walk::{
+    default, ensure, get, int, int_ptr, list, list_mut, remove, same, set, text, texts,
+};
 use crate::field::{FieldErrors, Path};
-use crate::kind::{Column, Kind, KindInfo, Part, Scope};
+use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope};
 
 /// The kind's rules.
 pub struct EndpointSlice;
@@ -48,8 +50,36 @@ impl Kind for EndpointSlice {
         }
     }
 
-    fn counts_generations(&self) -> bool {
-        true
+    fn prepare_create(&self, object: &mut Value, _rules: &Rules<'_>) {
+        set(ensure(object, "metadata"), "generation", 1);
+        for endpoint in list_mut(object, "endpoints") {
+            remove(endpoint, "deprecatedTopology");
+        }
+    }
+
+    fn prepare_update(&self, new: &mut Value, old: &Value, _part: Part, _rules: &Rules<'_>) {
+        // What was stored by an old server may stay, but nothing new comes in.
+        let known = |topology: &Value| {
+            list(old, "endpoints")
+                .iter()
+                .any(|endpoint| get(endpoint, "deprecatedTopology") == Some(topology))
+        };
+        for endpoint in list_mut(new, "endpoints") {
+            if get(endpoint, "deprecatedTopology").is_some_and(|topology| !known(topology)) {
+                remove(endpoint, "deprecatedTopology");
+            }
+        }
+        // Labels name the service and the manager: they count like the rest.
+        let labels = same(get(&new["metadata"], "labels"), get(&old["metadata"], "labels"));
+        let rest = ["addressType", "endpoints", "ports"];
+        if !labels || rest.iter().any(|key| !same(get(new, key), get(old, key))) {
+            let generation = int(&old["metadata"], "generation") + 1;
+            set(ensure(new, "metadata"), "generation", generation);
+        }
+    }
+
+    fn repeats_metadata_checks(&self) -> bool {
+        false
     }
 
     fn columns(&self) -> &'static [Column] {

@@ -35,6 +35,10 @@ impl Kind for Endpoints {
         &INFO
     }
 
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         for subset in list_mut(object, "subsets") {
             for port in list_mut(subset, "ports") {

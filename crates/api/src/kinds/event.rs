@@ -112,6 +112,10 @@ impl Kind for Event {
         NameRule::PathSegment
     }
 
+    fn repeats_metadata_checks(&self) -> bool {
+        false
+    }
+
     fn checks_metadata(&self) -> bool {
         true
     }

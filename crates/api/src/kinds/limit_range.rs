@@ -31,6 +31,14 @@ impl Kind for LimitRange {
         &INFO
     }
 
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
+
+    fn repeats_metadata_checks(&self) -> bool {
+        false
+    }
+
     fn names_itself(&self) -> bool {
         true
     }

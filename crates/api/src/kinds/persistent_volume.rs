@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::common::cells::{self, column, wide};
-use super::common::walk::{default, default_text, ensure, get, get_mut, set, text, text_ptr};
+use super::common::walk::{default, default_text, ensure, get, get_mut, keep, set, text, text_ptr};
 use crate::field::FieldErrors;
 use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope, Subresource};
 
@@ -53,6 +53,10 @@ impl Kind for PersistentVolume {
         &INFO
     }
 
+    fn repeats_metadata_checks(&self) -> bool {
+        false
+    }
+
     fn set_defaults(&self, object: &mut Value) {
         default_text(ensure(object, "status"), "phase", "Pending");
         let spec = ensure(object, "spec");
@@ -69,11 +73,14 @@ impl Kind for PersistentVolume {
     fn prepare_update(&self, new: &mut Value, old: &Value, part: Part, rules: &Rules<'_>) {
         let (was, status) = (&old["status"], ensure(new, "status"));
         let key = "lastPhaseTransitionTime";
-        if part == Part::Status
-            && text(was, "phase") != text(status, "phase")
-            && (get(status, key).is_none() || get(status, key) == get(was, key))
-        {
+        if part != Part::Status {
+            return;
+        }
+        let changed = text(was, "phase") != text(status, "phase");
+        if changed && (get(status, key).is_none() || get(status, key) == get(was, key)) {
             set(status, key, rules.now);
+        } else if get(status, key).is_none() {
+            keep(status, was, key);
         }
     }
 

@@ -28,6 +28,10 @@ impl Kind for Role {
         &INFO
     }
 
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
+
     fn name_rule(&self) -> NameRule {
         NameRule::PathSegment
     }

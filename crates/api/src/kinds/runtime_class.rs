@@ -36,6 +36,10 @@ impl Kind for RuntimeClass {
         &INFO
     }
 
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
+
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }

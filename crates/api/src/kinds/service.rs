@@ -61,6 +61,10 @@ impl Kind for Service {
         &INFO
     }
 
+    fn allows_create_on_update(&self) -> bool {
+        true
+    }
+
     fn name_rule(&self) -> NameRule {
         NameRule::Label
     }

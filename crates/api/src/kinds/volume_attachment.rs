@@ -48,6 +48,14 @@ impl Kind for VolumeAttachment {
         &INFO
     }
 
+    fn repeats_metadata_checks(&self) -> bool {
+        false
+    }
+
+    fn allows_unconditional_update(&self) -> bool {
+        false
+    }
+
     fn unowned(&self, part: Part) -> Unowned {
         match part {
             Part::Status => Unowned::Listed(&[&["metadata"], &["spec"]]),

@@ -15,6 +15,8 @@ mod node;
 mod path;
 pub mod scale;
 mod set;
+#[cfg(test)]
+mod tests;
 mod track;
 mod typed;
 mod unowned;

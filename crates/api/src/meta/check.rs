@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::validate::{validate_create, validate_update};
+use super::validate::{validate_create, validate_update, validate_update_more};
 use crate::field::FieldErrors;
 use crate::kind::{Kind, NameRule, Part};
 
@@ -24,6 +24,10 @@ pub fn check_create(kind: &dyn Kind, object: &Value) -> FieldErrors {
 pub fn check_update(kind: &dyn Kind, new: &Value, old: &Value, part: Part) -> FieldErrors {
     let mut errors = FieldErrors::new();
     validate_update(new, old, &mut errors);
+    if kind.repeats_metadata_checks() {
+        errors.0.extend_from_within(..);
+    }
+    validate_update_more(new, &mut errors);
     kind.validate_update(new, old, part, &mut errors);
     errors
 }

@@ -87,7 +87,7 @@ pub fn conditions(object: &Value, errors: &mut FieldErrors) {
                 check::required_one_of(errors, &path.child("status"), status, &["True"]);
             }
             _ => {
-                let words = &["True", "False", "Unknown"];
+                let words = &["False", "True", "Unknown"];
                 check::required_one_of(errors, &path.child("status"), status, words);
             }
         }
@@ -114,13 +114,13 @@ pub fn decisions(new: &Value, old: &Value, part: Part, errors: &mut FieldErrors)
     let path = root.child("conditions");
     for kind in ["Approved", "Denied", "Failed"] {
         let (now, was) = (of(new, kind), of(old, kind));
-        let removed = was.iter().filter(|old| !now.contains(old)).count();
-        let added = now.iter().filter(|new| !was.contains(new)).count();
-        if removed > 0 {
-            let detail = format!("updates may not remove a condition of type {kind:?}");
-            errors.forbidden(&path, detail);
-        } else if added > 0 && kind != "Failed" && part != Part::Sub("approval") {
+        let decision = kind != "Failed";
+        if now.len() < was.len() {
+            errors.forbidden(&path, format!("updates may not remove a condition of type {kind:?}"));
+        } else if decision && part != Part::Sub("approval") && now.len() > was.len() {
             errors.forbidden(&path, format!("updates may not add a condition of type {kind:?}"));
+        } else if decision && now.len() == was.len() && now != was {
+            errors.forbidden(&path, format!("updates may not modify a condition of type {kind:?}"));
         }
     }
     let certificate = |object: &Value| get(&object["status"], "certificate").cloned();

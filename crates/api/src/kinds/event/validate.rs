@@ -93,7 +93,9 @@ pub fn update(new: &Value, old: &Value, errors: &mut FieldErrors) {
         check::immutable(errors, &Path::new(shown), get(new, key), get(old, key), show);
     };
     stays("involvedObject", "involvedObject", &reference);
+    // Upstream asks for the reason twice.
     for key in [
+        "reason",
         "reason",
         "message",
         "source",

@@ -34,7 +34,7 @@ pub fn object(object: &Value, errors: &mut FieldErrors) {
 }
 
 fn names(limit: &Value, kind: &str, path: &Path<'_>, errors: &mut FieldErrors) {
-    let mut check = |key: &str, errors: &mut FieldErrors| {
+    let check = |key: &str, errors: &mut FieldErrors| {
         for name in map(limit, key).keys() {
             let path = path.child(key);
             if matches!(kind, "Pod" | "Container") {

@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use super::internal_types::TYPES;
-use crate::kinds::common::label_selector;
-use crate::kinds::common::walk::{get, text};
+use crate::kinds::common::walk::{get, list, map, text};
 
 /// JSON whose fields have an order.
 enum Node {
@@ -55,7 +54,7 @@ fn node(shape: &str, value: Option<&Value>, parent: &Value) -> Node {
         "i" | "x" => or("0"),
         "b" => or("false"),
         "q" => or("\"0\""),
-        "j" => Node::Text(value.map_or_else(|| "null".to_owned(), label_selector::json)),
+        "j" => value.map_or_else(|| Node::Text("null".to_owned()), selector),
         "m" => match value.and_then(Value::as_object) {
             Some(map) => Node::Object(
                 map.iter().map(|(key, value)| (key.clone(), Node::Text(value.to_string()))).collect(),
@@ -64,6 +63,33 @@ fn node(shape: &str, value: Option<&Value>, parent: &Value) -> Node {
         },
         name => Node::Object(fields(name, value.unwrap_or(&Value::Null), parent)),
     }
+}
+
+/// Label selectors keep their JSON names, and leave out what is empty.
+fn selector(selector: &Value) -> Node {
+    let plain = |value: &Value| Node::Text(value.to_string());
+    let mut out = Vec::new();
+    let labels = map(selector, "matchLabels");
+    if !labels.is_empty() {
+        let labels = labels.iter().map(|(key, value)| (key.clone(), plain(value))).collect();
+        out.push(("matchLabels".to_owned(), Node::Object(labels)));
+    }
+    let expressions = list(selector, "matchExpressions").iter().map(|expression| {
+        let mut parts: Vec<(String, Node)> = ["key", "operator"]
+            .into_iter()
+            .map(|key| (key.to_owned(), Node::Text(Value::from(text(expression, key)).to_string())))
+            .collect();
+        let values = list(expression, "values");
+        if !values.is_empty() {
+            parts.push(("values".to_owned(), Node::List(values.iter().map(plain).collect())));
+        }
+        Node::Object(parts)
+    });
+    let expressions: Vec<Node> = expressions.collect();
+    if !expressions.is_empty() {
+        out.push(("matchExpressions".to_owned(), Node::List(expressions)));
+    }
+    Node::Object(out)
 }
 
 fn fields(name: &str, value: &Value, parent: &Value) -> Vec<(String, Node)> {
