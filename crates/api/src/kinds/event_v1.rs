@@ -8,7 +8,7 @@ use super::common::walk::{set, text};
 use super::event::validate;
 use crate::field::FieldErrors;
 use crate::kind::{Column, Kind, KindInfo, Part, Scope};
-use crate::meta;
+use crate::{meta, schema};
 
 /// The kind's rules.
 pub struct EventV1;
@@ -48,14 +48,13 @@ impl Kind for EventV1 {
     }
 
     fn to_stored(&self, object: Value) -> Value {
-        converted(object, "v1", |name| NAMES.iter().find(|(here, _)| *here == name).map(|(_, there)| *there))
+        converted(object, &Event, |name| {
+            NAMES.iter().find(|(here, _)| *here == name).map(|(_, there)| *there)
+        })
     }
 
     fn from_stored(&self, object: Value) -> Value {
-        let version = "events.k8s.io/v1";
-        converted(object, version, |name| {
-            NAMES.iter().find(|(_, there)| *there == name).map(|(here, _)| *here)
-        })
+        converted(object, self, |name| NAMES.iter().find(|(_, there)| *there == name).map(|(here, _)| *here))
     }
 
     fn stored_field(&self, field: &str) -> String {
@@ -116,15 +115,15 @@ impl Kind for EventV1 {
     }
 }
 
-fn converted(mut object: Value, version: &str, rename: impl Fn(&str) -> Option<&'static str>) -> Value {
-    set(&mut object, "apiVersion", version);
-    match object {
-        Value::Object(fields) => Value::Object(
-            fields
-                .into_iter()
-                .map(|(name, value)| (rename(&name).map_or_else(|| name.clone(), str::to_owned), value))
-                .collect(),
-        ),
-        other => other,
-    }
+/// The other form, in normal form: the two leave out different things.
+fn converted(object: Value, to: &dyn Kind, rename: impl Fn(&str) -> Option<&'static str>) -> Value {
+    let Value::Object(fields) = object else { return object };
+    let renamed = fields.into_iter().map(|(name, value)| match rename(&name) {
+        Some(other) => (other.to_owned(), value),
+        None => (name, value),
+    });
+    let mut converted = Value::Object(renamed.collect());
+    set(&mut converted, "apiVersion", to.info().api_version());
+    schema::normalize(to.info().type_id(), &mut converted);
+    converted
 }

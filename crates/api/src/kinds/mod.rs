@@ -28,6 +28,7 @@ mod persistent_volume;
 mod persistent_volume_claim;
 mod pod;
 mod pod_disruption_budget;
+mod pod_preset;
 mod pod_template;
 mod priority_class;
 mod replica_set;
@@ -88,6 +89,7 @@ pub static ALL: &[&dyn Kind] = &[
     &lease::Lease,
     &runtime_class::RuntimeClass,
     &endpoint_slice::EndpointSlice,
+    &pod_preset::PodPreset,
 ];
 
 /// The kind behind a resource of a path.

@@ -16,6 +16,13 @@ pub fn misfit(type_id: TypeId, patch: &Value, patched: &Value) -> Option<Status>
     Some(Status::invalid("", "", "", &errors.0))
 }
 
+/// 422 for what a JSON or merge patch made, with the decoder's words for why it doesn't fit.
+pub fn unfit(patched: &Value, words: &str) -> Status {
+    let mut errors = FieldErrors::new();
+    errors.invalid(&Path::new("patch"), &Value::from(patched.to_string()), words);
+    Status::invalid("", "", "", &errors.0)
+}
+
 fn in_object(type_id: TypeId, value: &Value) -> Option<String> {
     match value {
         Value::Null => None,

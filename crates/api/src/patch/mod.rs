@@ -14,5 +14,5 @@ mod strategic;
 
 pub use json::{OPERATIONS_MAX, json};
 pub use merge::merge;
-pub use misfit::misfit;
+pub use misfit::{misfit, unfit};
 pub use strategic::strategic;

@@ -109,6 +109,9 @@ pub fn drop_what_the_type_lacks(new: &mut Value, old: &Value) {
         drop(&["ipFamilies"]);
         drop(&["ipFamilyPolicy"]);
     }
+    if has_address(old) && !address {
+        drop(&["internalTrafficPolicy"]);
+    }
     if has_health_port(old) && !health {
         drop(&["healthCheckNodePort"]);
     }
@@ -119,6 +122,13 @@ pub fn drop_what_the_type_lacks(new: &mut Value, old: &Value) {
     if is_external(old) && !external {
         drop(&["externalTrafficPolicy"]);
     }
+    if !balanced {
+        // Whoever balanced it does so no more.
+        if let Some(status) = new.get_mut("status") {
+            set(status, "loadBalancer", json!({}));
+        }
+    }
+    let spec = ensure(new, "spec");
     if has_node_ports(old) && !node_ports {
         let numbers = |spec: &Value| -> Vec<i64> {
             list(spec, "ports").iter().map(|port| int(port, "nodePort")).collect()

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::kinds::common::walk::{
-    self, default, default_text, ensure, get, int, list, list_mut, remove, text,
+    self, default, default_text, ensure, get, get_mut, int, list, list_mut, remove, text,
 };
 
 /// Seconds for which a client keeps its endpoint.
@@ -46,5 +46,11 @@ pub fn set(object: &mut Value) {
     }
     if balanced {
         default(spec, "allocateLoadBalancerNodePorts", true);
+        let status = get_mut(object, "status").and_then(|status| get_mut(status, "loadBalancer"));
+        for each in status.map_or(&mut [][..], |status| list_mut(status, "ingress")) {
+            if !text(each, "ip").is_empty() {
+                default(each, "ipMode", "VIP");
+            }
+        }
     }
 }
