@@ -44,12 +44,15 @@ impl Event {
         }
     }
 
-    /// About what it costs to keep: a deletion shares its bytes with the event before it.
+    /// At most what it costs to keep. What a later event shares with it is counted there again, because that
+    /// one may be left when this one is dropped.
     pub(crate) fn bytes(&self) -> usize {
         const FRAME: usize = 600;
-        match self.kind {
-            EventKind::Created | EventKind::Updated => FRAME + self.object.json_len(),
-            EventKind::Deleted => FRAME,
-        }
+        let object = match self.kind {
+            EventKind::Created | EventKind::Updated => self.object.json_len(),
+            // Shares its bytes with the object before.
+            EventKind::Deleted => 0,
+        };
+        FRAME + object + self.previous.as_ref().map_or(0, Object::json_len)
     }
 }

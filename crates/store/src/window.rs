@@ -58,3 +58,77 @@ impl Window {
         self.events.range(start..).map(|(_, event)| event)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use cox_api::{Header, Object};
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::EventKind;
+    use crate::key::Key;
+
+    fn object(name: &str, revision: u64) -> Object {
+        let value = json!({"kind": "Pod", "metadata": {"name": name}, "spec": "x".repeat(5000)});
+        Object::new(&value, Header::of(&value, Vec::new()), revision)
+    }
+
+    /// What the objects of a window keep alive, each counted once.
+    fn kept(window: &Window) -> usize {
+        let mut buffers = BTreeMap::new();
+        for event in window.after(0) {
+            for object in [Some(&event.object), event.previous.as_ref()].into_iter().flatten() {
+                buffers.insert(object.parts().1.as_ptr(), object.json_len());
+            }
+        }
+        buffers.values().sum()
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_whatever_happens() {
+        let limits = Limits { window_bytes_max: 100_000, ..Limits::default() };
+        let mut window = Window::starting_at(1);
+        let mut revision = 1;
+        let mut push = |window: &mut Window, kind, name: &str, previous: Option<Object>| {
+            revision += 1;
+            let object = match (kind, &previous) {
+                (EventKind::Deleted, Some(previous)) => previous.at(revision),
+                _ => object(name, revision),
+            };
+            let event = Event { kind, key: Key::new("pods", "", name), object: object.clone(), previous };
+            window.push(Duration::ZERO, Arc::new(event), &limits);
+            object
+        };
+        let mut objects = Vec::new();
+        for at in 0..50 {
+            let name = format!("p{at}");
+            let created = push(&mut window, EventKind::Created, &name, None);
+            objects.push((name.clone(), push(&mut window, EventKind::Updated, &name, Some(created))));
+            assert!(kept(&window) <= limits.window_bytes_max);
+        }
+        assert!(kept(&window) > limits.window_bytes_max / 3, "it keeps what it may");
+        // The deletions alone keep the objects alive once the events before them are dropped.
+        for (name, last) in objects {
+            push(&mut window, EventKind::Deleted, &name, Some(last));
+            assert!(kept(&window) <= limits.window_bytes_max);
+        }
+        let oldest = window.after(0).next().map(|event| event.revision());
+        assert_eq!(oldest, Some(window.floor() + 1), "everything after the floor is there");
+    }
+
+    #[test]
+    fn age_ends_everything() {
+        let limits = Limits::default();
+        let mut window = Window::starting_at(1);
+        let object = object("a", 2);
+        let event =
+            Event { kind: EventKind::Created, key: Key::new("pods", "", "a"), object, previous: None };
+        window.push(Duration::from_secs(10), Arc::new(event), &limits);
+        window.prune(Duration::from_secs(309), &limits);
+        assert!(!window.is_empty());
+        window.prune(Duration::from_secs(310), &limits);
+        assert_eq!((window.is_empty(), window.floor()), (true, 2));
+    }
+}
