@@ -28,7 +28,7 @@ pub fn apply(table: &mut Table, text: &str) -> anyhow::Result<()> {
 fn open(table: &mut Table, name: &str, facts: &[&str]) -> anyhow::Result<bool> {
     let new = facts.contains(&"new");
     ensure!(new != table.contains_key(name), "`new` is for types that no package has");
-    let ty = table.entry(name.to_owned()).or_insert_with(Type::default);
+    let ty = table.entry(name.to_owned()).or_default();
     for fact in facts {
         if let Some(gvk) = fact.strip_prefix("gvk=") {
             let parts: Vec<&str> = gvk.split('/').collect();

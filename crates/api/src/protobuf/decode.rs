@@ -114,10 +114,11 @@ impl Decoder {
         let level = outer.len();
         let mut reader = Reader::new(bytes);
         while let Some((number, wire)) = reader.next()? {
+            let Ok(number) = u8::try_from(number) else { continue };
             let known = of
                 .fields()
                 .iter()
-                .find(|field| field.tags[..level] == *outer && u64::from(field.tags[level]) == number);
+                .find(|field| field.tags[level] == number && (level == 0 || field.tags[..level] == *outer));
             let Some(field) = known else { continue };
             if field.tags.get(level + 1).is_some_and(|inner| *inner != 0) {
                 let Wire::Bytes(inner) = wire else { return Err(wrong(field)) };

@@ -18,15 +18,14 @@ pub fn object(out: &mut Vec<u8>, of: TypeId, value: &Value) {
 fn fields(out: &mut Vec<u8>, of: TypeId, outer: &[u8], values: &Map<String, Value>) {
     let level = outer.len();
     let mut embedded = 0u64;
-    for field in of.fields() {
+    for (name, value) in values {
+        let Some(field) = of.field(name) else { continue };
         let number = field.tags[level];
-        if number == 0 || field.tags[..level] != *outer {
+        if number == 0 || (level > 0 && field.tags[..level] != *outer) {
             continue;
         }
         if field.tags.get(level + 1).is_none_or(|inner| *inner == 0) {
-            if let Some(value) = values.get(field.name) {
-                self::field(out, field, number, value);
-            }
+            self::field(out, field, number, value);
             continue;
         }
         // Numbers of embedded messages are small.

@@ -65,6 +65,15 @@ fn settle(
         if given.matches('/').count() > 1 {
             return unrecognized(&format!("unexpected GroupVersion string: {given}"));
         }
+        for field in ["apiVersion", "kind"] {
+            let value = whole.as_ref().map_or(&Value::Null, |whole| &whole[field]);
+            if !value.is_null() && !value.is_string() {
+                let word = if value.is_object() { "object" } else { word_of(value) };
+                return unrecognized(&format!(
+                    "{JSON_FAULT}json: cannot unmarshal {word} into Go struct field .{field} of type string"
+                ));
+            }
+        }
         other_kind(of, whole)
             .or_else(|| error.map(|error| error.into_status(of)))
             .unwrap_or_else(|| Status::bad_request("the object provided is of another kind than expected"))
@@ -250,6 +259,9 @@ mod tests {
             "Thing in version \"v1\" cannot be handled as a ConfigMap: no kind \"Thing\" is registered for \
              version \"v1\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""
         );
+        assert!(refused(r#"{"kind": 5}"#).contains(
+            "json parse error: json: cannot unmarshal number into Go struct field .kind of type string ({"
+        ));
         assert!(refused(r#"{"apiVersion": "a/b/c"}"#).contains("): unexpected GroupVersion string: a/b/c ("));
     }
 

@@ -7,7 +7,7 @@ use super::field::Shape;
 use super::go::Place;
 use super::json::Json;
 use super::normal::Normal;
-use super::source::{Parsed, Source};
+use super::source::Parsed;
 use super::types::TypeId;
 use crate::status::Status;
 

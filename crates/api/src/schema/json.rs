@@ -343,4 +343,16 @@ mod tests {
         }
         assert_eq!(read(&"[".repeat(1_000_000)), Err("exceeded max depth".to_owned()));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn agrees_with_serde_json(pieces in proptest::collection::vec(
+            proptest::sample::select(&["{", "}", "[", "]", ",", ":", "\"a\"", "\"\\u00e9\\n\"", "1", "-7", "1.5e3",
+                "null", "true", "false", " ", "\"", "\\", "tru", "-", ".", "e", "\u{1}", "\u{e9}"][..]), 0..12))
+        {
+            let text = pieces.concat();
+            let expected = serde_json::from_str::<serde_json::Value>(&text).ok();
+            proptest::prop_assert_eq!(read(&text).ok(), expected, "{}", text);
+        }
+    }
 }

@@ -76,11 +76,9 @@ impl Normal {
     /// Normalizes what is inside of a value.
     fn shape(self, shape: &Shape, value: &mut Value) {
         match shape {
-            Shape::Object(of) => {
-                if !value.is_null() {
-                    self.object(*of, value);
-                }
-            }
+            // A pointer that is nil stays so.
+            Shape::Object(_) if value.is_null() => {}
+            Shape::Object(of) => self.object(*of, value),
             Shape::List(item) => {
                 for value in value.as_array_mut().into_iter().flatten() {
                     self.element(item, value);

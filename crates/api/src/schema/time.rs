@@ -39,13 +39,25 @@ pub fn is_representable(seconds: i64) -> bool {
 
 /// Seconds since 1970 as `metav1.Time`.
 pub fn format_time(seconds: i64) -> String {
-    Timestamp::from_second(seconds).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    format!("{}Z", civil(seconds))
 }
 
 /// Seconds since 1970 and nanoseconds as `metav1.MicroTime`.
 pub fn format_micro(seconds: i64, nanos: i32) -> String {
-    let whole = Timestamp::from_second(seconds).unwrap_or_default().strftime("%Y-%m-%dT%H:%M:%S").to_string();
-    format!("{whole}.{:06}Z", nanos / 1000)
+    format!("{}.{:06}Z", civil(seconds), nanos / 1000)
+}
+
+fn civil(seconds: i64) -> String {
+    let time = Offset::UTC.to_datetime(Timestamp::from_second(seconds).unwrap_or_default());
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+        time.year(),
+        time.month(),
+        time.day(),
+        time.hour(),
+        time.minute(),
+        time.second()
+    )
 }
 
 /// The usual form, valid beyond doubt: nothing needs to be parsed.
