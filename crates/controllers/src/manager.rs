@@ -59,6 +59,8 @@ impl ControllerManager {
         manager.spawn("job-controller", crate::job::run);
         manager.spawn("endpoint-controller", crate::endpoints::run);
         manager.spawn("endpointslice-controller", |context| crate::endpointslice::run(context, ENDPOINTS_PER_SLICE));
+        manager.spawn("namespace-controller", crate::namespace::run);
+        manager.spawn("generic-garbage-collector", crate::garbage::run);
         manager.spawn("service-account-controller", crate::serviceaccount::run);
         manager.spawn("node-controller", crate::tainteviction::run);
         let grace = config.node_monitor_grace_period;

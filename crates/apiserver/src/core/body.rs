@@ -102,6 +102,18 @@ pub fn decode(body: Body, expected: Expected<'_>, strictness: Strictness) -> Res
     Ok(decoded)
 }
 
+/// Whether a body asks to forget all owners of fields, which the normal form doesn't show.
+pub fn resets(body: &Body) -> bool {
+    match body {
+        Body::Json(value) => cox_api::managed::resets(value),
+        Body::Raw { bytes, .. } => {
+            memchr::memmem::find(bytes, b"\"managedFields\"").is_some()
+                && serde_json::from_slice(bytes).is_ok_and(|value| cox_api::managed::resets(&value))
+        }
+        Body::None | Body::Patch(..) => false,
+    }
+}
+
 /// A media type without its parameters.
 pub fn essence(media_type: &str) -> &str {
     media_type.split(';').next().unwrap_or_default().trim()

@@ -21,19 +21,24 @@ const GENERATED_END: usize = 5;
 pub(crate) async fn create(call: &mut Call<'_>, body: Body) -> Result<Response, Status> {
     super::check_write_options(call.options, "CreateOptions")?;
     let strictness = body::strictness(call.options, "CreateOptions")?;
+    let reset = body::resets(&body);
     let decoded = body::decode(body, Expected::of(call.info()), strictness)?;
     call.warnings.extend(decoded.warnings);
-    create_value(call, decoded.value).await
+    create_value(call, decoded.value, reset).await
 }
 
-/// Makes an object out of a value of the kind, in normal form.
-pub(crate) async fn create_value(call: &mut Call<'_>, mut object: Value) -> Result<Response, Status> {
+/// Makes an object out of a value of the kind, in normal form. `reset`: the client asked to forget all owners.
+pub(crate) async fn create_value(
+    call: &mut Call<'_>,
+    mut object: Value,
+    reset: bool,
+) -> Result<Response, Status> {
     settle_namespace(call, &mut object)?;
     call.kind.set_defaults(&mut object);
     if !matches!(meta(&object, "resourceVersion"), "" | "0") {
         return Err(Status::internal("resourceVersion should not be set on objects to be created"));
     }
-    managed::on_create(call, &mut object)?;
+    managed::on_create(call, &mut object, reset);
     create_applied(call, object).await
 }
 

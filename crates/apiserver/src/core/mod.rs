@@ -7,7 +7,7 @@ pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod facts;
 pub(crate) mod list;
-mod managed;
+pub(crate) mod managed;
 pub(crate) mod patch;
 pub(crate) mod update;
 pub(crate) mod watch;

@@ -7,7 +7,7 @@ use super::body;
 use super::call::Call;
 use super::create;
 use super::managed;
-use super::update::{Changed, change, recheck};
+use super::update::{Changed, Owners, change, recheck};
 
 /// Media types that patches come in.
 pub const JSON_PATCH: &str = "application/json-patch+json";
@@ -78,10 +78,16 @@ pub(crate) async fn patch(call: &mut Call<'_>, part: Part, body: Body) -> Result
         {
             return Err(misfit);
         }
+        let owners = Owners::of(cox_api::managed::resets(&patched));
         let object = recheck(call, patched, strictness)?;
-        Ok(Changed { object, managed: false })
+        Ok(Changed { object, owners, remade: !names_version(&patch) })
     })
     .await
+}
+
+/// Whether a patch says which version it is for.
+fn names_version(patch: &Value) -> bool {
+    patch["metadata"]["resourceVersion"].as_str().is_some_and(|version| !matches!(version, "" | "0"))
 }
 
 fn check_options(call: &Call<'_>, kind: PatchKind) -> Result<(), Status> {
@@ -107,13 +113,12 @@ async fn apply(call: &mut Call<'_>, part: Part, patch: Value) -> Result<Response
     let type_id = call.info().type_id();
     let checked = schema::decode_value(type_id, patch.clone(), strictness)?;
     call.warnings.extend(checked.warnings);
-    managed::check_apply(call, &patch)?;
     loop {
         if call.server.db().get_key(&call.key(call.name)).is_none() {
             if part != Part::Main {
                 return Err(call.not_found(call.name));
             }
-            let object = managed::apply(call, None, &patch)?;
+            let object = managed::apply(call, part, None, &patch)?;
             let object = recheck(call, object, cox_api::schema::Strictness::Ignore)?;
             match create::create_applied(call, object).await {
                 Err(status) if status.is_already_exists() => continue,
@@ -121,9 +126,9 @@ async fn apply(call: &mut Call<'_>, part: Part, patch: Value) -> Result<Response
             }
         }
         let changed = change(call, part, &mut |call, old| {
-            let object = managed::apply(call, Some(old), &patch)?;
+            let object = managed::apply(call, part, Some(old), &patch)?;
             let object = recheck(call, object, cox_api::schema::Strictness::Ignore)?;
-            Ok(Changed { object, managed: true })
+            Ok(Changed { object, owners: Owners::Settled, remade: !names_version(&patch) })
         })
         .await;
         match changed {

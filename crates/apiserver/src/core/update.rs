@@ -26,21 +26,49 @@ pub(crate) type Change<'c> = dyn FnMut(&mut Call<'_>, &Value) -> Result<Changed,
 /// The new object.
 pub(crate) struct Changed {
     pub object: Value,
-    /// Whether managed fields are up to date already (apply).
-    pub managed: bool,
+    /// What becomes of managed fields.
+    pub owners: Owners,
+    /// Whether the object is made anew from what is there when another write comes between, though it carries the
+    /// version it was made from (patches that name no version).
+    pub remade: bool,
+}
+
+/// What becomes of managed fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owners {
+    /// What changes becomes the writer's.
+    Track,
+    /// The same, after all owners were forgotten.
+    Reset,
+    /// They are up to date already.
+    Settled,
+}
+
+impl Owners {
+    /// Of a body that may ask to forget all owners.
+    pub fn of(reset: bool) -> Owners {
+        if reset { Owners::Reset } else { Owners::Track }
+    }
 }
 
 /// Replaces an object by a body.
 pub(crate) async fn put(call: &mut Call<'_>, part: Part, body: Body) -> Result<Response, Status> {
     super::check_write_options(call.options, "UpdateOptions")?;
     let strictness = body::strictness(call.options, "UpdateOptions")?;
+    let reset = body::resets(&body);
     let decoded = body::decode(body, Expected::of(call.info()), strictness)?;
     call.warnings.extend(decoded.warnings);
-    put_value(call, part, decoded.value).await
+    put_value(call, part, decoded.value, reset).await
 }
 
 /// Replaces an object by a value of the kind.
-pub(crate) async fn put_value(call: &mut Call<'_>, part: Part, mut object: Value) -> Result<Response, Status> {
+pub(crate) async fn put_value(
+    call: &mut Call<'_>,
+    part: Part,
+    mut object: Value,
+    reset: bool,
+) -> Result<Response, Status> {
+    let owners = Owners::of(reset);
     check_identity(call, &mut object)?;
     call.kind.set_defaults(&mut object);
     let creates = part == Part::Main && call.kind.allows_create_on_update();
@@ -51,14 +79,14 @@ pub(crate) async fn put_value(call: &mut Call<'_>, part: Part, mut object: Value
             return Err(call.uid_conflict(uid, ""));
         }
         set_meta(&mut object, "resourceVersion", "");
-        return match create::create_value(call, object.clone()).await {
+        return match create::create_value(call, object.clone(), reset).await {
             Err(status) if status.is_already_exists() => {
-                change(call, part, &mut |_, _| Ok(Changed { object: object.clone(), managed: false })).await
+                change(call, part, &mut |_, _| Ok(Changed { object: object.clone(), owners, remade: false })).await
             }
             other => other,
         };
     }
-    change(call, part, &mut |_, _| Ok(Changed { object: object.clone(), managed: false })).await
+    change(call, part, &mut |_, _| Ok(Changed { object: object.clone(), owners, remade: false })).await
 }
 
 /// The names of path and object are the same.
@@ -121,15 +149,19 @@ async fn attempt(
     if !uid.is_empty() && uid != meta(old, "uid") {
         return Err(call.uid_conflict(uid, meta(old, "uid")));
     }
-    if !changed.managed {
-        managed::on_update(call, old, &mut new)?;
+    let remade = changed.remade;
+    match changed.owners {
+        Owners::Settled => {}
+        owners => managed::on_update(call, part, old, &mut new, owners == Owners::Reset),
     }
     let seen = Attempt::of(call, Operation::Update, call.name.to_owned(), Some(old));
     admission.admit(&seen, &mut new, &mut call.warnings)?;
 
     let version = meta(&new, "resourceVersion").to_owned();
-    let insists = !matches!(version.as_str(), "" | "0");
-    if insists {
+    let named = !matches!(version.as_str(), "" | "0");
+    // A patch that doesn't name a version is made anew on what another write has left.
+    let insists = named && !remade;
+    if named {
         let parsed: Option<u64> = version.parse().ok();
         match parsed {
             Some(revision) if revision == current.revision() => {}
@@ -180,6 +212,7 @@ async fn attempt(
             Err(error) => lost(call, error, insists),
         };
     }
+    cox_api::managed::settle(old, &mut new);
     if new == *old {
         return Ok(Some(Response::Object { object: call.show(current.clone()), created: false }));
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Asked, Special, Virtual};
 use crate::core::body::{self, Expected};
 use crate::core::call::{Call, meta, set_meta};
-use crate::core::update::{Changed, change};
+use crate::core::update::{Changed, Owners, change};
 
 fn expected() -> Result<Expected<'static>, Status> {
     let type_id = schema::type_of("", "v1", "Binding")
@@ -45,7 +45,7 @@ impl Special for BindingOf {
                 set_meta(&mut pod, "uid", uid);
             }
             set_meta(&mut pod, "resourceVersion", meta(&binding, "resourceVersion"));
-            Ok(Changed { object: pod, managed: false })
+            Ok(Changed { object: pod, owners: Owners::Track, remade: true })
         })
         .await?;
         Ok(created())

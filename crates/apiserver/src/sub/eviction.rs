@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::Special;
 use crate::core::body::{self, Expected};
 use crate::core::call::{Call, meta};
-use crate::core::update::{Changed, change};
+use crate::core::update::{Changed, Owners, change};
 use crate::db::WriteError;
 
 const TRIES_MAX: u32 = 100;
@@ -189,7 +189,7 @@ async fn mark(call: &mut Call<'_>) -> Result<(), Status> {
                 "lastTransitionTime": now, "reason": "EvictionByEvictionAPI",
                 "message": "Eviction API: evicting"}));
         }
-        Ok(Changed { object: pod, managed: false })
+        Ok(Changed { object: pod, owners: Owners::Track, remade: true })
     })
     .await
     .map(|_| ())

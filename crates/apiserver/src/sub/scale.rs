@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::Special;
 use crate::core::body::{self, Expected};
 use crate::core::call::{Call, meta, set_meta};
-use crate::core::patch;
-use crate::core::update::{Changed, change};
+use crate::core::{managed, patch};
+use crate::core::update::{Changed, Owners, change};
 
 pub(super) struct ScaleOf;
 
@@ -28,7 +28,7 @@ impl Special for ScaleOf {
                 let decoded = body::decode(body, expected()?, strictness)?;
                 call.warnings.extend(decoded.warnings);
                 let scale = decoded.value;
-                write(call, &mut |_, _| Ok(scale.clone())).await
+                write(call, &mut |_, _| Ok((scale.clone(), false))).await
             }
             Verb::Patch => {
                 let (kind, patch) = patch::decode(body, "Scale")?;
@@ -39,9 +39,15 @@ impl Special for ScaleOf {
                         PatchKind::Json => patches::json(&now, &patch)?,
                         PatchKind::Merge => patches::merge(&now, &patch)?,
                         PatchKind::Strategic => patches::strategic(type_id, &now, &patch)?,
-                        PatchKind::Apply => patches::merge(&now, &patch)?,
+                        PatchKind::Apply => {
+                            let live = with_owners(call, now, old);
+                            let applied = managed::with_scale_context(call, |context| {
+                                cox_api::managed::apply(type_id, Some(&live), &patch, context)
+                            })?;
+                            return Ok((applied, true));
+                        }
                     };
-                    Ok(body::decode(Body::Json(patched), expected()?, Strictness::Warn)?.value)
+                    Ok((body::decode(Body::Json(patched), expected()?, Strictness::Warn)?.value, false))
                 })
                 .await
             }
@@ -56,11 +62,12 @@ fn expected() -> Result<Expected<'static>, Status> {
     Ok(Expected { group: "autoscaling", version: "v1", kind: "Scale", type_id })
 }
 
-type Make<'m> = dyn FnMut(&mut Call<'_>, &Value) -> Result<Value, Status> + Send + 'm;
+/// Makes the new Scale, and says whether its managed fields are up to date already.
+type Make<'m> = dyn FnMut(&mut Call<'_>, &Value) -> Result<(Value, bool), Status> + Send + 'm;
 
 async fn write(call: &mut Call<'_>, make: &mut Make<'_>) -> Result<Response, Status> {
     let response = change(call, Part::Main, &mut |call, old| {
-        let scale = make(call, old)?;
+        let (mut scale, settled) = make(call, old)?;
         let name = meta(&scale, "name");
         if !name.is_empty() && name != call.name {
             return Err(Status::bad_request(format!(
@@ -82,11 +89,28 @@ async fn write(call: &mut Call<'_>, make: &mut Make<'_>) -> Result<Response, Sta
         if !uid.is_empty() {
             set_meta(&mut object, "uid", uid);
         }
-        Ok(Changed { object, managed: false })
+        if !settled {
+            let before = with_owners(call, scale_of(call, old), old);
+            let type_id = expected()?.type_id;
+            scale["metadata"]["managedFields"] = before["metadata"]["managedFields"].clone();
+            managed::with_scale_context(call, |context| {
+                cox_api::managed::track(type_id, Some(&before), &mut scale, context);
+            });
+        }
+        let version = call.info().api_version();
+        cox_api::managed::scale::from_scale(&mut object, &scale, &version, &[&version]);
+        Ok(Changed { object, owners: Owners::Settled, remade: false })
     })
     .await?;
     let Response::Object { object, .. } = response else { return Ok(response) };
     Ok(Response::Value { code: 200, value: scale_of(call, &object.value()) })
+}
+
+/// A Scale with the owners of its replicas.
+fn with_owners(call: &Call<'_>, mut scale: Value, object: &Value) -> Value {
+    let version = call.info().api_version();
+    cox_api::managed::scale::to_scale(object, &mut scale, &[&version]);
+    scale
 }
 
 /// The scale of an object.

@@ -26,7 +26,7 @@ impl Worker {
             return;
         }
         if self.publisher.told.as_ref() == Some(&status) {
-            if last {
+            if last && !self.memory.final_status_written {
                 self.memory.final_status_written = true;
                 self.wake.notify_one();
             }
