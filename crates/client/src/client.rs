@@ -124,7 +124,7 @@ impl Client {
     /// # Errors
     /// See [`Client::get`].
     pub async fn update<T: Kind>(&self, object: &T) -> Result<Arc<T>> {
-        self.put(object, None).await
+        self.update_subresource(object, "").await
     }
 
     /// Replaces the status of an object; the rest of it is ignored by the server but for its resourceVersion.
@@ -132,16 +132,19 @@ impl Client {
     /// # Errors
     /// See [`Client::get`].
     pub async fn update_status<T: Kind>(&self, object: &T) -> Result<Arc<T>> {
-        self.put(object, Some("status")).await
+        self.update_subresource(object, "status").await
     }
 
-    /// Replaces an object or a part of it.
-    async fn put<T: Kind>(&self, object: &T, subresource: Option<&str>) -> Result<Arc<T>> {
+    /// Replaces an object through one of its subresources (empty for the object itself), as in `finalize`.
+    ///
+    /// # Errors
+    /// See [`Client::get`].
+    pub async fn update_subresource<T: Kind>(&self, object: &T, subresource: &str) -> Result<Arc<T>> {
         let metadata = object.metadata();
         let mut request = request::<T>(Verb::Update, metadata.namespace.as_deref().unwrap_or(""))
             .name(metadata.name.as_deref().unwrap_or(""))
             .body(Body::Json(encode(object)?));
-        request.subresource = subresource.map(str::to_owned);
+        request.subresource = (!subresource.is_empty()).then(|| subresource.to_owned());
         self.object(request).await
     }
 
