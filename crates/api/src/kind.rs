@@ -245,6 +245,11 @@ pub trait Kind: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// A warning that every request for the kind is answered with.
+    fn deprecation(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether a PUT may make an object that isn't there.
     fn allows_create_on_update(&self) -> bool {
         false

@@ -103,6 +103,17 @@ impl Kind for CSIDriver {
         }
         validate(new, errors);
     }
+
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let spec = &new["spec"];
+        if list(spec, "tokenRequests").is_empty() || get(spec, "serviceAccountTokenInSecrets").is_some() {
+            return Vec::new();
+        }
+        vec![
+            "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes"
+                .to_owned(),
+        ]
+    }
 }
 
 /// Tokens live so long at least.

@@ -62,6 +62,10 @@ impl Kind for Endpoints {
     fn validate_update(&self, new: &Value, _old: &Value, _part: Part, errors: &mut FieldErrors) {
         validate(new, errors);
     }
+
+    fn deprecation(&self) -> Option<&'static str> {
+        Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
+    }
 }
 
 fn validate(object: &Value, errors: &mut FieldErrors) {

@@ -96,6 +96,14 @@ impl Kind for Ingress {
             validate::spec(new, errors);
         }
     }
+
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        let annotation = "kubernetes.io/ingress.class";
+        if old.is_some() || get(&new["metadata"]["annotations"], annotation).is_none() {
+            return Vec::new();
+        }
+        vec![format!("annotation {annotation:?} is deprecated, please use 'spec.ingressClassName' instead")]
+    }
 }
 
 /// So many hosts are shown in a table.

@@ -88,6 +88,20 @@ impl Kind for Secret {
             keep(new, old, "type");
         }
     }
+
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        if text(new, "type") != "kubernetes.io/tls" {
+            return Vec::new();
+        }
+        let has_pem = |key: &str| {
+            let bytes = STANDARD.decode(text(&new["data"], key)).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).contains("-----BEGIN ")
+        };
+        let lacking =
+            [("tls.crt", "certificate"), ("tls.key", "key")].into_iter().find(|(key, _)| !has_pem(key));
+        let warning = lacking.map(|(_, what)| format!("tls: failed to find any PEM data in {what} input"));
+        warning.into_iter().collect()
+    }
 }
 
 /// Keys that each type of secret must have.

@@ -129,6 +129,20 @@ impl Kind for Service {
         validate::class_stays(new, old, errors);
         validate::object(new, errors);
     }
+
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let spec = &new["spec"];
+        let mut warnings = Vec::new();
+        if !list(spec, "externalIPs").is_empty() {
+            let words = "spec.externalIPs is deprecated and may no longer be implemented in some clusters";
+            warnings.push(words.to_owned());
+        }
+        if text(spec, "trafficDistribution") == "PreferClose" {
+            let words = "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"";
+            warnings.push(words.to_owned());
+        }
+        warnings
+    }
 }
 
 fn external(object: &Value) -> String {

@@ -8,7 +8,7 @@ mod prepare;
 mod validate;
 
 pub use check::{check_create, check_update};
-pub use prepare::{prepare_create, prepare_update};
+pub use prepare::{drop_repeated_owners, prepare_create, prepare_update};
 pub use validate::{
     ANNOTATIONS_BYTES_MAX, FIELD_MANAGER_BYTES_MAX, validate_annotations, validate_create,
     validate_field_manager, validate_labels, validate_metadata, validate_update,

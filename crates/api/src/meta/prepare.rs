@@ -47,6 +47,28 @@ pub fn prepare_update(new: &mut Value, old: &Value) {
     keep("selfLink", true);
 }
 
+/// Drops owners that are named twice, and says so: the text of a warning for the client.
+pub fn drop_repeated_owners(object: &mut Value) -> Option<String> {
+    let owners = object.get_mut("metadata")?.get_mut("ownerReferences")?.as_array_mut()?;
+    let mut kept: Vec<Value> = Vec::with_capacity(owners.len());
+    let mut repeated: Vec<String> = Vec::new();
+    for owner in owners.drain(..) {
+        if kept.contains(&owner) {
+            repeated.push(owner["uid"].as_str().unwrap_or_default().to_owned());
+        } else {
+            kept.push(owner);
+        }
+    }
+    *owners = kept;
+    if repeated.is_empty() {
+        return None;
+    }
+    Some(format!(
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+        repeated.join(", ")
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +93,15 @@ mod tests {
             json!({"metadata": {"name": "a", "uid": "1", "generation": 4, "deletionTimestamp": "x"}});
         prepare_create(&mut new);
         assert_eq!(new, json!({"metadata": {"name": "a"}}));
+    }
+
+    #[test]
+    fn owners_are_kept_once() {
+        let owner = |uid: &str| json!({"kind": "Pod", "uid": uid});
+        let mut object = json!({"metadata": {"ownerReferences": [owner("x"), owner("y"), owner("x")]}});
+        let warning = drop_repeated_owners(&mut object).expect("one is repeated");
+        assert!(warning.ends_with("observed: x"), "{warning}");
+        assert_eq!(object["metadata"]["ownerReferences"], json!([owner("x"), owner("y")]));
+        assert_eq!(drop_repeated_owners(&mut object), None);
     }
 }

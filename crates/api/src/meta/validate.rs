@@ -96,10 +96,15 @@ pub fn validate_annotations(annotations: &Value, path: &Path<'_>, errors: &mut F
 }
 
 fn validate_owners(owners: &Value, path: &Path<'_>, errors: &mut FieldErrors) {
-    let mut controller: Option<&str> = None;
+    let mut controller: Option<String> = None;
     for owner in owners.as_array().into_iter().flatten() {
         let text = |key: &str| owner[key].as_str().unwrap_or_default();
-        let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+        let (group, version) = match text("apiVersion").split_once('/') {
+            // A second slash makes it no version at all.
+            Some((_, version)) if version.contains('/') => ("", ""),
+            Some((group, version)) => (group, version),
+            None => ("", text("apiVersion")),
+        };
         if version.is_empty() {
             errors.invalid(&path.child("apiVersion"), &owner["apiVersion"], "version must not be empty");
         }
@@ -110,20 +115,34 @@ fn validate_owners(owners: &Value, path: &Path<'_>, errors: &mut FieldErrors) {
         }
         if text("kind") == "Event" && group.is_empty() && version == "v1" {
             let detail = "/v1, Kind=Event is disallowed from being an owner";
-            errors.invalid(path, owner, detail);
+            errors.invalid_shown(path, shown_owner(owner), detail);
         }
         if owner["controller"] == true {
-            if let Some(first) = controller {
+            let name = format!("{}/{}", text("kind"), text("name"));
+            if let Some(first) = &controller {
                 let detail = format!(
-                    "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {}",
-                    text("name")
+                    "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {name}"
                 );
-                errors.invalid(path, owners, detail);
+                errors.invalid_shown(path, shown_owners(owners), detail);
             } else {
-                controller = Some(text("name"));
+                controller = Some(name);
             }
         }
     }
+}
+
+/// A reference as upstream's JSON writes it, in the order of its fields.
+fn shown_owner(owner: &Value) -> String {
+    let parts: Vec<String> = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"]
+        .into_iter()
+        .filter_map(|key| Some(format!("\"{key}\":{}", owner.get(key)?)))
+        .collect();
+    format!("{{{}}}", parts.join(","))
+}
+
+fn shown_owners(owners: &Value) -> String {
+    let all: Vec<String> = owners.as_array().into_iter().flatten().map(shown_owner).collect();
+    format!("[{}]", all.join(","))
 }
 
 fn validate_managed(entries: &Value, path: &Path<'_>, errors: &mut FieldErrors) {
@@ -272,7 +291,7 @@ mod tests {
         let owner = |name: &str| json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": "u", "controller": true});
         let two = create(json!({"name": "a", "namespace": "n", "ownerReferences": [owner("x"), owner("y")]}));
         assert_eq!(two.len(), 1);
-        assert!(two[0].ends_with("in references for x and y"), "{two:?}");
+        assert!(two[0].ends_with("in references for Pod/x and Pod/y"), "{two:?}");
         let bare = create(json!({"name": "a", "namespace": "n", "finalizers": ["mine", "orphan"]}));
         assert_eq!(
             bare,
