@@ -4,9 +4,17 @@
 //! (`runtime.v1`), so that another runtime can stand behind it.
 
 mod error;
+mod image;
+mod native;
+mod reference;
+mod seccomp;
+mod shim_binary;
 mod traits;
 mod types;
 
 pub use error::{Result, RuntimeError};
+pub use image::{ImageStore, StoredImage};
+pub use native::NativeRuntime;
+pub use reference::Reference;
 pub use traits::Runtime;
 pub use types::*;

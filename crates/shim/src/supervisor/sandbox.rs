@@ -114,6 +114,15 @@ impl Sandbox {
         match fork(proof, Namespaces::PROCESS_ID, None).map_err(failed)? {
             Forked::Child => {
                 cox_sys::process::close_others(&[theirs.as_fd()]);
+                // The agent waits for the end of standard output.
+                if let Err(e) = super::container::null().and_then(|null| {
+                    rustix::stdio::dup2_stdin(&null)?;
+                    rustix::stdio::dup2_stdout(&null)?;
+                    Ok(rustix::stdio::dup2_stderr(&null)?)
+                }) {
+                    eprintln!("pause: {e}");
+                    exit_now(1);
+                }
                 init::pause(self.spec.user_namespace, theirs)
             }
             Forked::Parent { pid, .. } => {
