@@ -182,3 +182,50 @@ fn stamp(status: &mut Value, was: &Value, now: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::common::testing::{changed, faults, made, update_faults};
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    fn request() -> Value {
+        let pem = "-----BEGIN CERTIFICATE REQUEST-----\nAA==\n-----END CERTIFICATE REQUEST-----\n";
+        json!({"spec": {"request": STANDARD.encode(pem), "signerName": "x.io/y", "usages": ["client auth"]}})
+    }
+
+    #[test]
+    fn the_user_is_who_asks() {
+        let mut given = request();
+        given["spec"]["username"] = "other".into();
+        let made = made(&CertificateSigningRequest, given);
+        assert_eq!(made["spec"]["username"], "u");
+        assert!(faults(&CertificateSigningRequest, request()).is_empty());
+        let none = faults(&CertificateSigningRequest, json!({"spec": {}}));
+        assert_eq!(
+            none,
+            [
+                "spec.request: Invalid value: null: PEM block type must be CERTIFICATE REQUEST",
+                "spec.usages: Required value",
+                "spec.signerName: Required value",
+            ]
+        );
+    }
+
+    #[test]
+    fn decisions_are_made_by_approval() {
+        let approve = |new: &mut Value| {
+            new["status"] = json!({"conditions": [{"type": "Approved", "status": "True"}]});
+        };
+        let kind = &CertificateSigningRequest;
+        assert!(update_faults(kind, request(), Part::Sub("approval"), approve).is_empty());
+        assert_eq!(
+            update_faults(kind, request(), Part::Status, approve),
+            ["status.conditions: Forbidden: updates may not add a condition of type \"Approved\""]
+        );
+        let approved = changed(kind, &made(kind, request()), Part::Sub("approval"), approve);
+        assert_eq!(approved["status"]["conditions"][0]["lastUpdateTime"], "2026-01-01T00:00:00Z");
+        assert_eq!(condition(&approved), "Approved");
+    }
+}

@@ -78,3 +78,42 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
         errors.too_long(&Path::ROOT.key(""), config_data::BYTES_MAX);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::{faults, update_faults};
+
+    #[test]
+    fn keys_and_sizes_are_checked() {
+        assert!(faults(&ConfigMap, json!({"data": {"a.b": "1"}, "binaryData": {"c": "AA=="}})).is_empty());
+        assert_eq!(
+            faults(&ConfigMap, json!({"data": {"..": "", "a": ""}, "binaryData": {"a": ""}})),
+            [
+                "data[..]: Invalid value: \"..\": must not be '..'",
+                "data[a]: Invalid value: \"a\": duplicate of key present in binaryData",
+            ]
+        );
+        assert_eq!(
+            faults(&ConfigMap, json!({"data": {"a": "x".repeat(1024 * 1024 + 1)}})),
+            ["[]: Too long: may not be more than 1048576 bytes"]
+        );
+    }
+
+    #[test]
+    fn immutable_means_it() {
+        let old = json!({"data": {"a": "1"}, "immutable": true});
+        assert_eq!(
+            update_faults(&ConfigMap, old, Part::Main, |new| {
+                new["data"]["a"] = "2".into();
+                new["immutable"] = false.into();
+            }),
+            [
+                "immutable: Forbidden: field is immutable when `immutable` is set",
+                "data: Forbidden: field is immutable when `immutable` is set",
+            ]
+        );
+    }
+}

@@ -154,3 +154,22 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
         check::one_of(errors, &path.child("volumeLifecycleModes"), mode, &["Ephemeral", "Persistent"]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::common::testing::{changed, made, update_faults};
+
+    #[test]
+    fn changes_are_counted() {
+        let old = made(&CSIDriver, json!({"spec": {}}));
+        assert!(old["metadata"].get("generation").is_none());
+        let new = changed(&CSIDriver, &old, Part::Main, |new| new["spec"]["storageCapacity"] = true.into());
+        assert_eq!(new["metadata"]["generation"], 1);
+        assert_eq!(
+            update_faults(&CSIDriver, json!({"spec": {}}), Part::Main, |new| new["spec"]["attachRequired"] =
+                false.into()),
+            ["spec.attachedRequired: Invalid value: false: field is immutable"]
+        );
+    }
+}

@@ -123,3 +123,46 @@ fn shown(all: Vec<String>) -> String {
         _ => all.join(","),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::{changed, faults, made, update_faults};
+
+    #[test]
+    fn labels_count_as_a_change() {
+        let old = made(&EndpointSlice, json!({"addressType": "IPv4", "endpoints": []}));
+        assert_eq!(old["metadata"]["generation"], 1);
+        let labelled =
+            changed(&EndpointSlice, &old, Part::Main, |new| new["metadata"]["labels"] = json!({"a": "b"}));
+        assert_eq!(labelled["metadata"]["generation"], 2);
+        let noted = changed(&EndpointSlice, &old, Part::Main, |new| {
+            new["metadata"]["annotations"] = json!({"a": "b"});
+        });
+        assert_eq!(noted["metadata"]["generation"], 1);
+    }
+
+    #[test]
+    fn addresses_are_of_their_type() {
+        let slice = |kind: &str, address: &str| {
+            faults(&EndpointSlice, json!({"addressType": kind, "endpoints": [{"addresses": [address]}]}))
+        };
+        assert!(slice("IPv4", "192.0.2.1").is_empty());
+        assert_eq!(
+            slice("IPv4", "fd00::1"),
+            ["endpoints[0].addresses: Invalid value: \"fd00::1\": must be an IPv4 address"]
+        );
+        assert_eq!(
+            slice("IPv6", "fe80::1"),
+            [
+                "endpoints[0].addresses[0]: Invalid value: \"fe80::1\": may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+            ]
+        );
+        let update = update_faults(&EndpointSlice, json!({"addressType": "IPv4"}), Part::Main, |new| {
+            new["addressType"] = "IPv6".into();
+        });
+        assert_eq!(update, ["addressType: Invalid value: \"IPv6\": field is immutable"]);
+    }
+}

@@ -148,3 +148,33 @@ fn shown(object: &Value) -> String {
     }
     all.join(",")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::faults;
+
+    #[test]
+    fn addresses_are_shown_and_checked() {
+        let subset = |ips: &[&str]| {
+            let addresses: Vec<Value> = ips.iter().map(|ip| json!({"ip": ip})).collect();
+            json!({"subsets": [{"addresses": addresses, "ports": [{"port": 80}]}]})
+        };
+        let four = subset(&["10.0.0.1", "10.0.0.2", "10.0.0.3", "fd00::1"]);
+        assert_eq!(shown(&four), "10.0.0.1:80,10.0.0.2:80,10.0.0.3:80 + 1 more...");
+        assert_eq!(shown(&subset(&["fd00::1"])), "[fd00::1]:80");
+        assert_eq!(
+            faults(&Endpoints, subset(&["127.0.0.1", "x"])),
+            [
+                "subsets[0].addresses[0].ip: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, ::1/128)",
+                "subsets[0].addresses[1].ip: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+            ]
+        );
+        assert_eq!(
+            faults(&Endpoints, json!({"subsets": [{}]})),
+            ["subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`"]
+        );
+    }
+}

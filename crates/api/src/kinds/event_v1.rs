@@ -127,3 +127,51 @@ fn converted(object: Value, to: &dyn Kind, rename: impl Fn(&str) -> Option<&'sta
     schema::normalize(to.info().type_id(), &mut converted);
     converted
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::{faults, made, update_faults};
+
+    fn event() -> Value {
+        json!({"regarding": {"kind": "Pod", "name": "p", "namespace": "n"}, "note": "m", "action": "A", "reason": "R",
+            "type": "Normal", "eventTime": "2026-01-01T00:00:00.000000Z", "reportingController": "x.io/c",
+            "reportingInstance": "c-1", "apiVersion": "events.k8s.io/v1", "kind": "Event"})
+    }
+
+    #[test]
+    fn forms_convert_into_each_other() {
+        let object = made(&EventV1, event());
+        let stored = EventV1.to_stored(object.clone());
+        assert_eq!(stored["involvedObject"]["name"], "p");
+        assert_eq!(stored["message"], "m");
+        assert_eq!(stored["apiVersion"], "v1");
+        let mut expected = object;
+        // What the stored form always writes comes back.
+        schema::normalize(INFO.type_id(), &mut expected);
+        for (key, value) in EventV1.from_stored(stored).as_object().expect("an object") {
+            assert!(expected.get(key) == Some(value) || key.starts_with("deprecated"), "{key}: {value}");
+        }
+    }
+
+    #[test]
+    fn new_events_are_complete_and_stay() {
+        assert!(faults(&EventV1, event()).is_empty());
+        let mut old = event();
+        old["deprecatedCount"] = 2.into();
+        assert_eq!(faults(&EventV1, old), ["count: Invalid value: \"\": needs to be unset"]);
+        let update = |change: fn(&mut Value)| update_faults(&EventV1, event(), Part::Main, change);
+        assert!(
+            update(
+                |new| new["series"] = json!({"count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z"})
+            )
+            .is_empty()
+        );
+        assert_eq!(
+            update(|new| new["note"] = "x".into()),
+            ["message: Invalid value: \"x\": field is immutable"]
+        );
+    }
+}

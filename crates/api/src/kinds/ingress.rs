@@ -108,3 +108,42 @@ impl Kind for Ingress {
 
 /// So many hosts are shown in a table.
 const HOSTS_MAX: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::faults;
+
+    #[test]
+    fn backends_and_paths_are_checked() {
+        let path = |path: Value| json!({"spec": {"rules": [{"http": {"paths": [path]}}]}});
+        let backend = json!({"service": {"name": "s", "port": {"number": 80}}});
+        assert!(
+            faults(&Ingress, path(json!({"path": "/", "pathType": "Prefix", "backend": backend}))).is_empty()
+        );
+        assert_eq!(
+            faults(&Ingress, path(json!({"path": "a//b/..", "pathType": "Exact", "backend": {}}))),
+            [
+                "spec.rules[0].http.paths[0].path: Invalid value: \"a//b/..\": must be an absolute path",
+                "spec.rules[0].http.paths[0].path: Invalid value: \"a//b/..\": must not contain '//'",
+                "spec.rules[0].http.paths[0].path: Invalid value: \"a//b/..\": cannot end with '/..'",
+                "spec.rules[0].http.paths[0].backend: Invalid value: \"\": resource or service backend is required",
+            ]
+        );
+        assert_eq!(
+            faults(&Ingress, json!({"spec": {}})),
+            ["spec: Invalid value: null: either `defaultBackend` or `rules` must be specified"]
+        );
+    }
+
+    #[test]
+    fn many_hosts_are_shortened() {
+        let hosts: Vec<Value> = (0..5).map(|at| json!({"host": format!("h{at}")})).collect();
+        let row = Ingress
+            .row(&json!({"metadata": {}, "spec": {"rules": hosts, "tls": [{}]}}), Timestamp::UNIX_EPOCH);
+        assert_eq!(row[2], "h0,h1,h2 + 2 more...");
+        assert_eq!(row[4], "80, 443");
+    }
+}

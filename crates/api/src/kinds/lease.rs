@@ -82,3 +82,25 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
     }
     check::field_non_negative(errors, spec, &path, "leaseTransitions");
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::{faults, made};
+
+    #[test]
+    fn durations_are_positive() {
+        assert_eq!(
+            faults(&Lease, json!({"spec": {"leaseDurationSeconds": 0, "leaseTransitions": -1}})),
+            [
+                "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0",
+                "spec.leaseTransitions: Invalid value: -1: must be greater than or equal to 0",
+            ]
+        );
+        let made =
+            made(&Lease, json!({"spec": {"holderIdentity": "h", "strategy": "OldestEmulationVersion"}}));
+        assert_eq!(made["spec"], json!({"holderIdentity": "h"}));
+    }
+}

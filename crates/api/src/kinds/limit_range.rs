@@ -77,3 +77,46 @@ fn fill(item: &mut Value, into: &str, from: &str) {
         target.entry(name).or_insert(quantity);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::{faults, made};
+
+    #[test]
+    fn defaults_come_from_bounds() {
+        let made = made(
+            &LimitRange,
+            json!({"spec": {"limits": [{"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "1Mi"},
+                "default": {"cpu": "1"}}]}}),
+        );
+        assert_eq!(
+            made["spec"]["limits"][0],
+            json!({"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "1Mi"},
+                "default": {"cpu": "1"}, "defaultRequest": {"cpu": "1", "memory": "1Mi"}})
+        );
+    }
+
+    #[test]
+    fn amounts_are_in_order() {
+        let limit = |limit: Value| faults(&LimitRange, json!({"spec": {"limits": [limit]}}));
+        assert_eq!(
+            limit(json!({"type": "Pod", "min": {"cpu": "2"}, "max": {"cpu": "1"}})),
+            ["spec.limits[0].min[cpu]: Invalid value: \"2\": min value 2 is greater than max value 1"]
+        );
+        assert_eq!(
+            limit(
+                json!({"type": "Container", "min": {"cpu": "1"}, "max": {"cpu": "2"}, "maxLimitRequestRatio": {"cpu": "5"}})
+            ),
+            [
+                "spec.limits[0].maxLimitRequestRatio[cpu]: Invalid value: \"5\": ratio 5 is greater than max/min = 2.000000"
+            ]
+        );
+        assert_eq!(
+            limit(json!({"type": "Pod", "default": {"cpu": "2"}})),
+            ["spec.limits[0].default: Forbidden: may not be specified when `type` is 'Pod'"]
+        );
+    }
+}

@@ -42,6 +42,8 @@ pub mod service;
 mod service_account;
 mod stateful_set;
 mod storage_class;
+#[cfg(test)]
+mod tests;
 mod volume_attachment;
 
 use crate::kind::Kind;

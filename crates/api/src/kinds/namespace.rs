@@ -137,3 +137,35 @@ fn phase(object: &Value, errors: &mut FieldErrors) {
         errors.invalid(&status.child("Phase"), &phase.into(), detail);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::common::testing::{changed, made, update_faults};
+
+    #[test]
+    fn content_goes_first() {
+        let namespace =
+            made(&Namespace, json!({"metadata": {"name": "a"}, "spec": {"finalizers": ["x.io/y"]}}));
+        assert_eq!(namespace["spec"]["finalizers"], json!(["x.io/y", "kubernetes"]));
+        assert_eq!(namespace["metadata"]["labels"][NAME_LABEL], "a");
+        assert_eq!(namespace["status"]["phase"], "Active");
+        let kept = changed(&Namespace, &namespace, Part::Main, |new| new["spec"]["finalizers"] = json!([]));
+        assert_eq!(kept["spec"], namespace["spec"]);
+        let freed = changed(&Namespace, &namespace, Part::Sub("finalize"), |new| {
+            new["spec"]["finalizers"] = json!([]);
+        });
+        assert!(list(&freed["spec"], "finalizers").is_empty());
+    }
+
+    #[test]
+    fn the_phase_follows_the_deletion() {
+        let going = |new: &mut Value| new["status"]["phase"] = "Terminating".into();
+        assert_eq!(
+            update_faults(&Namespace, json!({}), Part::Status, going),
+            [
+                "status.Phase: Invalid value: \"Terminating\": may only be 'Active' if `deletionTimestamp` is empty"
+            ]
+        );
+    }
+}

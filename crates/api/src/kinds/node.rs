@@ -162,3 +162,37 @@ fn one_cidr_in_two_fields(spec: &mut Value) {
         set(spec, "podCIDRs", vec![own]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::{made, update_faults};
+
+    #[test]
+    fn rows_say_ready_and_roles() {
+        let node = json!({"metadata": {"labels": {"node-role.kubernetes.io/b": "", "kubernetes.io/role": "a"}},
+            "spec": {"unschedulable": true},
+            "status": {"conditions": [{"type": "Ready", "status": "Unknown"}], "addresses": [{"type": "InternalIP", "address": "1.2.3.4"}]}});
+        let row = Node.row(&node, Timestamp::UNIX_EPOCH);
+        assert_eq!(row[1], "NotReady,SchedulingDisabled");
+        assert_eq!(row[2], "a,b");
+        assert_eq!(row[5], "1.2.3.4");
+        assert_eq!(row[6], cells::NONE);
+    }
+
+    #[test]
+    fn one_cidr_stands_in_two_fields() {
+        let spec = |spec: Value| made(&Node, json!({"spec": spec}))["spec"].clone();
+        assert_eq!(spec(json!({"podCIDRs": ["10.0.0.0/24"]}))["podCIDR"], "10.0.0.0/24");
+        assert_eq!(spec(json!({"podCIDR": "10.0.0.0/24"}))["podCIDRs"], json!(["10.0.0.0/24"]));
+        let moved = update_faults(&Node, json!({"spec": {"podCIDR": "10.0.0.0/24"}}), Part::Main, |new| {
+            new["spec"] = json!({"podCIDR": "10.1.0.0/24"});
+        });
+        assert_eq!(
+            moved,
+            ["spec.podCIDRs: Forbidden: node updates may not change podCIDR except from \"\" to valid"]
+        );
+    }
+}

@@ -119,3 +119,46 @@ impl Kind for PersistentVolume {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::common::testing::{changed, faults, made, update_faults};
+
+    fn volume() -> Value {
+        json!({"spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/a"}}})
+    }
+
+    #[test]
+    fn one_source_that_stays() {
+        assert!(faults(&PersistentVolume, volume()).is_empty());
+        let mut two = volume();
+        two["spec"]["nfs"] = json!({"server": "s", "path": "/p"});
+        assert_eq!(
+            faults(&PersistentVolume, two),
+            ["spec.nfs: Forbidden: may not specify more than 1 volume type"]
+        );
+        let moved = update_faults(&PersistentVolume, volume(), Part::Main, |new| {
+            new["spec"]["hostPath"]["path"] = "/b".into();
+        });
+        assert!(
+            moved[0].contains("is immutable after creation\n") && moved[0].contains("+  \"Path\": \"/b\","),
+            "{moved:?}"
+        );
+    }
+
+    #[test]
+    fn phases_have_times() {
+        let old = made(&PersistentVolume, volume());
+        assert_eq!(old["status"]["phase"], "Pending");
+        let mut past = old;
+        past["status"]["lastPhaseTransitionTime"] = "2025-01-01T00:00:00Z".into();
+        let bound =
+            changed(&PersistentVolume, &past, Part::Status, |new| new["status"]["phase"] = "Bound".into());
+        assert_eq!(bound["status"]["lastPhaseTransitionTime"], "2026-01-01T00:00:00Z");
+        let same = changed(&PersistentVolume, &past, Part::Status, |new| {
+            new["status"] = json!({"phase": "Pending"})
+        });
+        assert_eq!(same["status"]["lastPhaseTransitionTime"], "2025-01-01T00:00:00Z");
+    }
+}

@@ -112,3 +112,29 @@ impl Kind for PersistentVolumeClaim {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::common::testing::{changed, made, update_faults};
+
+    fn claim() -> Value {
+        json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}})
+    }
+
+    #[test]
+    fn bound_claims_may_grow() {
+        let grow = |new: &mut Value| new["spec"]["resources"]["requests"]["storage"] = "2Gi".into();
+        let mut bound = made(&PersistentVolumeClaim, claim());
+        bound["status"]["phase"] = "Bound".into();
+        bound["metadata"]["resourceVersion"] = "1".into();
+        let larger = changed(&PersistentVolumeClaim, &bound, Part::Main, grow);
+        assert!(crate::meta::check_update(&PersistentVolumeClaim, &larger, &bound, Part::Main).is_empty());
+        let pending = update_faults(&PersistentVolumeClaim, claim(), Part::Main, grow);
+        assert!(pending[0].starts_with("spec: Forbidden: spec is immutable after creation"), "{pending:?}");
+        let named = update_faults(&PersistentVolumeClaim, claim(), Part::Main, |new| {
+            new["spec"]["volumeName"] = "v".into();
+        });
+        assert!(named.is_empty(), "{named:?}");
+    }
+}

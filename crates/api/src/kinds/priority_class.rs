@@ -109,3 +109,30 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
     let policy = text(object, "preemptionPolicy");
     check::one_of(errors, &Path::new("preemptionPolicy"), policy, &["PreemptLowerPriority", "Never"]);
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::{faults, update_faults};
+
+    #[test]
+    fn values_have_bounds_and_stay() {
+        let class = |name: &str, value: i64| json!({"metadata": {"name": name}, "value": value});
+        assert!(faults(&PriorityClass, class("a", VALUE_MAX)).is_empty());
+        assert!(faults(&PriorityClass, class("system-node-critical", 2_000_001_000)).is_empty());
+        assert_eq!(
+            faults(&PriorityClass, class("a", VALUE_MAX + 1)),
+            ["value: Forbidden: maximum allowed value of a user defined priority is 1000000000"]
+        );
+        assert!(
+            faults(&PriorityClass, class("system-x", 1))[0]
+                .ends_with("system-x is not a known system priority class")
+        );
+        assert_eq!(
+            update_faults(&PriorityClass, class("a", 1), Part::Main, |new| new["value"] = 2.into()),
+            ["value: Forbidden: may not be changed in an update."]
+        );
+    }
+}

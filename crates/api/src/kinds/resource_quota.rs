@@ -89,3 +89,41 @@ impl Kind for ResourceQuota {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::faults;
+
+    #[test]
+    fn scopes_fit_resources() {
+        let quota = |spec: Value| faults(&ResourceQuota, json!({"spec": spec}));
+        assert!(quota(json!({"scopes": ["BestEffort"], "hard": {"pods": "1"}})).is_empty());
+        assert_eq!(
+            quota(json!({"scopes": ["BestEffort"], "hard": {"cpu": "1"}})),
+            ["spec.scopes: Invalid value: [\"BestEffort\"]: unsupported scope applied to resource"]
+        );
+        assert_eq!(
+            quota(json!({"scopes": ["Terminating", "NotTerminating"]})),
+            ["spec.scopes: Invalid value: [\"Terminating\",\"NotTerminating\"]: conflicting scopes"]
+        );
+        assert_eq!(
+            quota(json!({"hard": {"pods": "1500m", "services": "-1"}})),
+            [
+                "spec.hard[pods]: Invalid value: \"1500m\": must be an integer",
+                "spec.hard[services]: Invalid value: \"-1\": must be greater than or equal to 0",
+            ]
+        );
+    }
+
+    #[test]
+    fn rows_show_what_is_used() {
+        let quota = json!({"metadata": {"name": "q"}, "status": {"hard": {"limits.cpu": "2", "pods": "10", "cpu": "1"},
+            "used": {"pods": "1"}}});
+        let row = ResourceQuota.row(&quota, Timestamp::UNIX_EPOCH);
+        assert_eq!(row[1], "cpu: 0/1, pods: 1/10");
+        assert_eq!(row[2], "limits.cpu: 0/2");
+    }
+}

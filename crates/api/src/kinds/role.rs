@@ -44,3 +44,28 @@ impl Kind for Role {
         rbac::validate_rules(new, true, errors);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::faults;
+
+    #[test]
+    fn rules_are_about_resources() {
+        assert_eq!(
+            faults(&Role, json!({"rules": [{"verbs": ["get"]}, {"nonResourceURLs": ["/x"], "verbs": []}]})),
+            [
+                "rules[0].apiGroups: Required value: resource rules must supply at least one api group",
+                "rules[0].resources: Required value: resource rules must supply at least one resource",
+                "rules[1].verbs: Required value: verbs must contain at least one value",
+                "rules[1].nonResourceURLs: Invalid value: [\"/x\"]: namespaced rules cannot apply to non-resource URLs",
+            ]
+        );
+        assert_eq!(
+            faults(&Role, json!({"metadata": {"name": "a/b"}})),
+            ["metadata.name: Invalid value: \"a/b\": may not contain '/'"]
+        );
+    }
+}

@@ -58,3 +58,25 @@ impl Kind for RoleBinding {
         rbac::keep_role(new, old, errors);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::{made, update_faults};
+
+    #[test]
+    fn the_role_stays() {
+        let binding =
+            json!({"roleRef": {"kind": "Role", "name": "r"}, "subjects": [{"kind": "User", "name": "u"}]});
+        let stored = made(&RoleBinding, binding.clone());
+        assert_eq!(stored["subjects"][0]["apiGroup"], rbac::GROUP);
+        assert_eq!(
+            update_faults(&RoleBinding, binding, Part::Main, |new| new["roleRef"]["name"] = "s".into()),
+            [
+                "roleRef: Invalid value: {\"APIGroup\":\"rbac.authorization.k8s.io\",\"Kind\":\"Role\",\"Name\":\"s\"}: cannot change roleRef"
+            ]
+        );
+    }
+}

@@ -150,3 +150,49 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::{faults, made, update_faults};
+
+    #[test]
+    fn plain_texts_become_data() {
+        let secret = made(&Secret, json!({"data": {"k": "dg=="}, "stringData": {"k": "w", "s": "p"}}));
+        assert_eq!(secret["data"], json!({"k": "dw==", "s": "cA=="}));
+        assert_eq!(secret["type"], "Opaque");
+        assert!(secret.get("stringData").is_none());
+    }
+
+    #[test]
+    fn types_require_their_keys() {
+        for (kind, data, expected) in [
+            ("kubernetes.io/tls", json!({"tls.crt": ""}), vec!["data[tls.key]: Required value"]),
+            (
+                "kubernetes.io/basic-auth",
+                json!({}),
+                vec!["data[username]: Required value", "data[password]: Required value"],
+            ),
+            ("kubernetes.io/basic-auth", json!({"password": ""}), vec![]),
+            (
+                "kubernetes.io/ssh-auth",
+                json!({"ssh-privatekey": ""}),
+                vec!["data[ssh-privatekey]: Required value"],
+            ),
+            (
+                "kubernetes.io/dockerconfigjson",
+                json!({".dockerconfigjson": "ew=="}),
+                vec![
+                    "data[.dockerconfigjson]: Invalid value: \"<secret contents redacted>\": unexpected end of JSON input",
+                ],
+            ),
+            ("x.io/mine", json!({}), vec![]),
+        ] {
+            assert_eq!(faults(&Secret, json!({"type": kind, "data": data})), expected, "{kind}");
+        }
+        let update = update_faults(&Secret, json!({}), Part::Main, |new| new["type"] = "x.io/y".into());
+        assert_eq!(update, ["type: Invalid value: \"x.io/y\": field is immutable"]);
+    }
+}

@@ -172,3 +172,78 @@ fn ports(spec: &Value) -> String {
         .collect();
     if all.is_empty() { cells::NONE.to_owned() } else { all.join(",") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::common::testing::{faults, made, update_faults};
+
+    fn service(spec: Value) -> Value {
+        let mut all = json!({"ports": [{"port": 80}]});
+        for (key, value) in spec.as_object().expect("an object") {
+            all[key] = value.clone();
+        }
+        json!({"spec": all})
+    }
+
+    #[test]
+    fn defaults_depend_on_the_type() {
+        let plain = made(&Service, service(json!({})));
+        assert_eq!(
+            plain["spec"],
+            json!({"type": "ClusterIP", "sessionAffinity": "None", "internalTrafficPolicy": "Cluster",
+                "ports": [{"port": 80, "protocol": "TCP", "targetPort": 80}]})
+        );
+        let balanced =
+            made(&Service, service(json!({"type": "LoadBalancer", "sessionAffinity": "ClientIP"})));
+        assert_eq!(balanced["spec"]["allocateLoadBalancerNodePorts"], true);
+        assert_eq!(balanced["spec"]["externalTrafficPolicy"], "Cluster");
+        assert_eq!(balanced["spec"]["sessionAffinityConfig"]["clientIP"]["timeoutSeconds"], 10_800);
+    }
+
+    #[test]
+    fn fields_belong_to_types() {
+        for (spec, expected) in [
+            (json!({"ports": []}), "spec.ports: Required value"),
+            (
+                json!({"ports": [{"port": 1, "nodePort": 30_080}]}),
+                "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'",
+            ),
+            (
+                json!({"ports": [{"name": "a", "port": 1}, {"name": "b", "port": 1}]}),
+                "spec.ports[1]: Duplicate value: {\"Name\":\"\",\"Protocol\":\"TCP\",\"AppProtocol\":null,\"Port\":1,\"TargetPort\":0,\"NodePort\":0}",
+            ),
+            (
+                json!({"externalTrafficPolicy": "Local"}),
+                "spec.externalTrafficPolicy: Invalid value: \"Local\": may only be set for externally-accessible services",
+            ),
+            (
+                json!({"loadBalancerClass": "x.io/y"}),
+                "spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'",
+            ),
+            (
+                json!({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.2"]}),
+                "spec.clusterIPs: Invalid value: [\"10.0.0.2\"]: first value must match `clusterIP`",
+            ),
+            (
+                json!({"clusterIP": "10.0.0.1", "ipFamilies": ["IPv6"]}),
+                "spec.clusterIPs[0]: Invalid value: \"10.0.0.1\": expected an IPv6 value as indicated by `ipFamilies[0]`",
+            ),
+        ] {
+            assert_eq!(faults(&Service, service(spec.clone())), [expected], "{spec}");
+        }
+    }
+
+    #[test]
+    fn addresses_stay() {
+        let old = service(json!({"clusterIP": "10.0.0.1"}));
+        let kept = update_faults(&Service, old.clone(), Part::Main, |new| {
+            new["spec"]["clusterIP"] = "".into();
+            new["spec"]["clusterIPs"] = Value::Null;
+        });
+        assert!(kept.is_empty(), "{kept:?}");
+        let moved =
+            update_faults(&Service, old, Part::Main, |new| new["spec"]["clusterIP"] = "10.0.0.2".into());
+        assert_eq!(moved, ["spec.clusterIPs[0]: Invalid value: [\"10.0.0.2\"]: may not change once set"]);
+    }
+}

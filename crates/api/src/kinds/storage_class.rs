@@ -141,3 +141,23 @@ fn topologies(object: &Value, errors: &mut FieldErrors) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::{faults, update_faults};
+
+    #[test]
+    fn classes_stay() {
+        let class = json!({"provisioner": "x.io/p"});
+        assert!(faults(&StorageClass, class.clone()).is_empty());
+        assert_eq!(
+            update_faults(&StorageClass, class, Part::Main, |new| new["reclaimPolicy"] = "Retain".into()),
+            ["reclaimPolicy: Invalid value: \"Retain\": field is immutable"]
+        );
+        let marked = json!({"metadata": {"name": "a", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}});
+        assert_eq!(StorageClass.row(&marked, Timestamp::UNIX_EPOCH)[0], "a (default)");
+    }
+}

@@ -11,5 +11,7 @@ pub mod load_balancer;
 pub mod rbac;
 pub mod resource_list;
 pub mod storage;
+#[cfg(test)]
+pub mod testing;
 pub mod typed_reference;
 pub mod walk;
