@@ -38,7 +38,7 @@ pub fn apply(
     if let Some(faults) = faults(Node::Object(type_id), config) {
         return Err(untyped(config, context, &faults));
     }
-    let mut live = live.cloned().unwrap_or_else(|| zero(type_id));
+    let mut live = live.cloned().unwrap_or_else(|| Value::clone(&zero(type_id)));
     let mut entries = take_managed(&mut live).and_then(|known| read(&known)).unwrap_or_default();
     if entries.is_empty() {
         let before = Context { manager: BEFORE, ..*context };

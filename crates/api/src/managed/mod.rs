@@ -22,6 +22,7 @@ mod typed;
 mod unowned;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
@@ -78,15 +79,15 @@ pub fn manager_name(field_manager: &str, user_agent: &str) -> String {
 }
 
 /// A new object of a type before anything is set: what upstream's encoder always writes.
-fn zero(type_id: TypeId) -> Value {
-    static ZEROS: Mutex<BTreeMap<TypeId, Value>> = Mutex::new(BTreeMap::new());
+fn zero(type_id: TypeId) -> Arc<Value> {
+    static ZEROS: Mutex<BTreeMap<TypeId, Arc<Value>>> = Mutex::new(BTreeMap::new());
     let mut zeros = ZEROS.lock();
     zeros
         .entry(type_id)
         .or_insert_with(|| {
             let mut value = Value::Object(Map::new());
             schema::normalize(type_id, &mut value);
-            value
+            Arc::new(value)
         })
         .clone()
 }

@@ -44,7 +44,7 @@ fn endpoint(errors: &mut FieldErrors, path: &Path<'_>, endpoint: &Value, kind: &
         let ip = names::parse_ip(address);
         match kind {
             "IPv4" | "IPv6" => {
-                if !ip.is_some_and(|ip| ip.is_ipv4() == (kind == "IPv4")) {
+                if ip.is_none_or(|ip| ip.is_ipv4() != (kind == "IPv4")) {
                     bad_text(errors, &place, address, format!("must be an {kind} address"));
                 }
                 addresses::not_special(errors, &place.index(at), address);

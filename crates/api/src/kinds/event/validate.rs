@@ -18,11 +18,7 @@ pub fn common(object: &Value, controller_field: &str, errors: &mut FieldErrors) 
     let namespace = text(&object["metadata"], "namespace");
     let about = text(&object["involvedObject"], "namespace");
     let timed = get(object, "eventTime").is_some();
-    let fits = match (about, timed) {
-        ("", _) => matches!(namespace, "" | "default"),
-        (about, false) => about == namespace,
-        (about, true) => about == namespace,
-    };
+    let fits = if about.is_empty() { matches!(namespace, "" | "default") } else { about == namespace };
     if !fits {
         let path = Path::new("involvedObject");
         bad_text(errors, &path.child("namespace"), about, "does not match event.namespace");

@@ -54,9 +54,9 @@ pub fn update(new: &Value, old: &Value, errors: &mut FieldErrors) {
     }
     let annotated = get(&old["metadata"]["annotations"], "volume.beta.kubernetes.io/storage-class");
     let (class, old_class) = (text_ptr(&now, "storageClassName"), text_ptr(&was, "storageClassName"));
-    if old_class.is_none() && annotated.is_none() && class.is_some() {
-        remove(&mut now, "storageClassName");
-    } else if old_class.is_none() && annotated.and_then(Value::as_str) == class {
+    // A class may be given to a claim that has none, or move from the annotation to the field.
+    let given = annotated.is_none() && class.is_some();
+    if old_class.is_none() && (given || annotated.and_then(Value::as_str) == class) {
         remove(&mut now, "storageClassName");
     }
     if text(&new["status"], "phase") == "Bound"
