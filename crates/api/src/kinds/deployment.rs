@@ -7,7 +7,7 @@ use super::common::cells::{self, column};
 use super::common::label_selector;
 use super::common::walk::{at, default, default_text, ensure, get, int, same, set, text};
 use super::pod::{spec_defaults, template};
-use crate::kind::{Column, Kind, KindInfo, Part, Rules, ScalePaths, Scope, Subresource};
+use crate::kind::{Column, Kind, KindInfo, Part, Rules, ScalePaths, Scope, Subresource, Unowned};
 
 /// The kind's rules.
 pub struct Deployment;
@@ -55,6 +55,13 @@ static COLUMNS: &[Column] = &[
 impl Kind for Deployment {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn unowned(&self, part: Part) -> Unowned {
+        match part {
+            Part::Status => Unowned::Listed(&[&["spec"], &["metadata", "labels"]]),
+            _ => Unowned::Listed(&[&["status"]]),
+        }
     }
 
     fn set_defaults(&self, object: &mut Value) {

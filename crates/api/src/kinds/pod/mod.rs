@@ -44,7 +44,7 @@ use serde_json::Value;
 
 use super::common::walk::{at, flag, int_ptr, text};
 use crate::field::{FieldErrors, Path};
-use crate::kind::{Column, Deletion, Kind, KindInfo, Part, Rules, Scope, Subresource};
+use crate::kind::{Column, Deletion, Kind, KindInfo, Part, Rules, Scope, Subresource, Unowned};
 
 /// The kind's rules.
 pub struct Pod;
@@ -125,6 +125,25 @@ static INFO: KindInfo = KindInfo {
 impl Kind for Pod {
     fn info(&self) -> &'static KindInfo {
         &INFO
+    }
+
+    fn unowned(&self, part: Part) -> Unowned {
+        match part {
+            Part::Status => Unowned::Listed(&[
+                &["spec"],
+                &["metadata", "deletionTimestamp"],
+                &["metadata", "ownerReferences"],
+            ]),
+            Part::Sub("ephemeralcontainers") => Unowned::AllBut(&[&["spec", "ephemeralContainers"]]),
+            Part::Sub("resize") => Unowned::AllBut(&[
+                &["spec", "containers", "*", "resources"],
+                &["spec", "containers", "*", "resizePolicy"],
+                &["spec", "initContainers", "*", "resources"],
+                &["spec", "initContainers", "*", "resizePolicy"],
+                &["spec", "resources"],
+            ]),
+            _ => Unowned::Listed(&[&["status"]]),
+        }
     }
 
     fn set_defaults(&self, object: &mut Value) {
