@@ -77,6 +77,13 @@ impl ApiServer {
         self.call_authorized(user, request).await
     }
 
+    /// The same without asking whether the user may.
+    pub(crate) async fn call_authorized(&self, user: &User, request: Request) -> Result<Answer, Status> {
+        let mut warnings = Vec::new();
+        let response = self.answer(user, request, &mut warnings).await?;
+        Ok(Answer { response, warnings })
+    }
+
     /// Whether a user may make a call.
     ///
     /// # Errors
@@ -98,16 +105,18 @@ impl ApiServer {
         })
     }
 
-    /// The same without asking whether the user may.
-    pub(crate) async fn call_authorized(&self, user: &User, request: Request) -> Result<Answer, Status> {
+    /// Answers a call that may be made; there may be warnings for a refusal too.
+    pub(crate) async fn answer(
+        &self,
+        user: &User,
+        request: Request,
+        warnings: &mut Vec<String>,
+    ) -> Result<Response, Status> {
         let Request { verb, resource, namespace, name, subresource, options, body } = request;
         let Some(served) = registry::find(&resource) else { return Err(Status::no_such_path()) };
         let subresource = subresource.unwrap_or_default();
-        let mut warnings: Vec<String> =
-            facts::warning_of_use(&resource.group, &resource.version, &resource.plural)
-                .map(str::to_owned)
-                .into_iter()
-                .collect();
+        let used = facts::warning_of_use(&resource.group, &resource.version, &resource.plural);
+        warnings.extend(used.map(str::to_owned));
         let namespace = namespace.unwrap_or_default();
         let name = name.unwrap_or_default();
         match served {
@@ -120,8 +129,7 @@ impl ApiServer {
                     name: &name,
                     options: &options,
                 };
-                let response = one.call(&asked, body, &mut warnings).await?;
-                Ok(Answer { response, warnings })
+                one.call(&asked, body, warnings).await
             }
             Served::Kind(kind) => {
                 let info = kind.info();
@@ -141,29 +149,11 @@ impl ApiServer {
                     subresource: &subresource,
                     options: &options,
                     now: self.env.now_rfc3339(),
-                    warnings,
+                    warnings: std::mem::take(warnings),
                 };
-                let response = if subresource.is_empty() {
-                    if !info.verbs.contains(&verb.as_str()) {
-                        return Err(Status::method_not_allowed("", "", ""));
-                    }
-                    on_objects(&mut call, verb, body).await?
-                } else {
-                    let known = info.subresources.iter().find(|sub| sub.name == subresource);
-                    let Some(sub) = known else { return Err(Status::no_such_path()) };
-                    if !sub.verbs.contains(&verb.as_str()) {
-                        return Err(Status::method_not_allowed("", "", ""));
-                    }
-                    match registry::special(info.group, info.plural, sub.name) {
-                        Some(special) => special.call(&mut call, verb, body).await?,
-                        None => {
-                            let part =
-                                if sub.name == "status" { Part::Status } else { Part::Sub(sub.name) };
-                            on_part(&mut call, part, verb, body).await?
-                        }
-                    }
-                };
-                Ok(Answer { response, warnings: call.warnings })
+                let response = on_kind(&mut call, verb, body).await;
+                *warnings = call.warnings;
+                response
             }
         }
     }
@@ -208,6 +198,29 @@ impl ApiServer {
     /// Whether anything is served under a group and version.
     pub fn serves(&self, resource: &Resource) -> bool {
         registry::has_version(&resource.group, &resource.version)
+    }
+}
+
+/// A call on a kind, by its verbs and subresources.
+async fn on_kind(call: &mut Call<'_>, verb: Verb, body: cox_api::Body) -> Result<Response, Status> {
+    let info = call.info();
+    if call.subresource.is_empty() {
+        if !info.verbs.contains(&verb.as_str()) {
+            return Err(Status::method_not_allowed("", "", ""));
+        }
+        return on_objects(call, verb, body).await;
+    }
+    let known = info.subresources.iter().find(|sub| sub.name == call.subresource);
+    let Some(sub) = known else { return Err(Status::no_such_path()) };
+    if !sub.verbs.contains(&verb.as_str()) {
+        return Err(Status::method_not_allowed("", "", ""));
+    }
+    match registry::special(info.group, info.plural, sub.name) {
+        Some(special) => special.call(call, verb, body).await,
+        None => {
+            let part = if sub.name == "status" { Part::Status } else { Part::Sub(sub.name) };
+            on_part(call, part, verb, body).await
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::body::{self, Expected};
 use super::call::{Call, meta, set_meta, unset_meta};
-use super::managed;
+use super::{facts, managed};
 use crate::admission::{Attempt, Operation};
 use crate::db::WriteError;
 
@@ -49,15 +49,19 @@ pub(crate) async fn create_applied(call: &mut Call<'_>, mut object: Value) -> Re
     let admission = call.server.admission();
     let attempt = Attempt::of(call, Operation::Create, given.clone(), None);
     admission.admit(&attempt, &mut object, &mut call.warnings)?;
-    prepare(call, &mut object);
+    let generates = given.is_empty() && !meta(&object, "generateName").is_empty();
+    // Kept for another try, where the generated name turns out to be taken.
+    let admitted = generates.then(|| object.clone());
 
     let mut tries = 0;
     loop {
         tries += 1;
-        if given.is_empty() && !meta(&object, "generateName").is_empty() {
+        if let Some(admitted) = &admitted {
+            object = admitted.clone();
             let name = generated_name(call, meta(&object, "generateName"));
             set_meta(&mut object, "name", name);
         }
+        prepare(call, &mut object);
         let name = meta(&object, "name").to_owned();
         let reservation = call.server.allocators().begin_create(call, &mut object)?;
         let mut errors = FieldErrors::new();
@@ -87,7 +91,7 @@ pub(crate) async fn create_applied(call: &mut Call<'_>, mut object: Value) -> Re
                 let object = call.show(committed.object().clone());
                 return Ok(Response::Object { object, created: true });
             }
-            Err(WriteError::Conflict { .. }) if given.is_empty() && tries < NAME_TRIES => continue,
+            Err(WriteError::Conflict { .. }) if generates && tries < NAME_TRIES => continue,
             Err(WriteError::Conflict { .. }) => return Err(already_exists(call, &name)),
             Err(WriteError::Failed(status)) => return Err(status),
         }
@@ -119,6 +123,7 @@ fn prepare(call: &Call<'_>, object: &mut Value) {
     metadata_rules::prepare_create(object);
     let info = call.info();
     if info.has_status()
+        && !facts::brings_status(info)
         && let Some(fields) = object.as_object_mut()
     {
         fields.remove("status");

@@ -50,6 +50,7 @@ impl DeleteOptions {
             },
             Some(value) => {
                 let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+                let any = |value: &Value| value.as_str().map(str::to_owned);
                 let dry_run = value["dryRun"].as_array().cloned().unwrap_or_default();
                 if dry_run.iter().any(|word| word != "All") {
                     let mut errors = FieldErrors::new();
@@ -60,8 +61,8 @@ impl DeleteOptions {
                     grace_seconds: value["gracePeriodSeconds"].as_i64(),
                     propagation: text(&value["propagationPolicy"]),
                     orphan_dependents: value["orphanDependents"].as_bool(),
-                    uid: text(&value["preconditions"]["uid"]),
-                    resource_version: text(&value["preconditions"]["resourceVersion"]),
+                    uid: any(&value["preconditions"]["uid"]),
+                    resource_version: any(&value["preconditions"]["resourceVersion"]),
                     dry_run: !dry_run.is_empty() || call.options.dry_run,
                 }
             }
@@ -153,14 +154,31 @@ fn success(call: &Call<'_>, object: &Object) -> Value {
 
 /// Deletes the object of a call: what it became, and whether it is gone.
 pub(crate) async fn remove(call: &mut Call<'_>, options: &DeleteOptions) -> Result<(Object, bool), Status> {
+    let mut options = std::borrow::Cow::Borrowed(options);
     for _ in 0..TRIES_MAX {
         let key = call.key(call.name);
         let current = call.server.db().get_key(&key).ok_or_else(|| call.not_found(call.name))?;
-        if let Some(done) = attempt(call, options, &current).await? {
-            return Ok(done);
+        match attempt(call, &options, &current).await? {
+            Some((_, Outcome::Next)) => {
+                // The version that the client named was that of before.
+                options.to_mut().resource_version = None;
+            }
+            Some((object, outcome)) => return Ok((object, outcome == Outcome::Gone)),
+            None => {}
         }
     }
     Err(call.conflict(call.name, "the object is being changed by others"))
+}
+
+/// What became of an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It is still there.
+    Stays,
+    /// It is marked, and goes next.
+    Next,
+    /// It is gone.
+    Gone,
 }
 
 /// Where an object goes.
@@ -169,6 +187,8 @@ enum Step {
     Keep,
     /// It stays, marked.
     Mark(Value),
+    /// It is marked, so that watchers see that, and goes then.
+    MarkAndRemove(Value),
     /// It goes; the value is its last form.
     Remove(Value),
 }
@@ -177,7 +197,7 @@ async fn attempt(
     call: &mut Call<'_>,
     options: &DeleteOptions,
     current: &Object,
-) -> Result<Option<(Object, bool)>, Status> {
+) -> Result<Option<(Object, Outcome)>, Status> {
     check_preconditions(call, options, current)?;
     let old = call.read(current);
     let seen = Attempt::of(call, Operation::Delete, call.name.to_owned(), Some(&old));
@@ -185,22 +205,29 @@ async fn attempt(
     let dry_run = options.dry_run;
     let revision = Expect::Revision(current.revision());
     match plan(call, options, &old) {
-        Step::Keep => Ok(Some((call.show(current.clone()), false))),
-        Step::Mark(new) if dry_run => Ok(Some((call.unstored(&new, current.revision()), false))),
-        Step::Remove(last) if dry_run => Ok(Some((call.unstored(&last, current.revision()), true))),
-        Step::Mark(new) => {
+        Step::Keep => Ok(Some((call.show(current.clone()), Outcome::Stays))),
+        Step::Mark(new) if dry_run => Ok(Some((call.unstored(&new, current.revision()), Outcome::Stays))),
+        Step::Remove(last) | Step::MarkAndRemove(last) if dry_run => {
+            Ok(Some((call.unstored(&last, current.revision()), Outcome::Gone)))
+        }
+        step @ (Step::Mark(_) | Step::MarkAndRemove(_)) => {
+            let (new, outcome) = match step {
+                Step::MarkAndRemove(new) => (new, Outcome::Next),
+                Step::Mark(new) | Step::Remove(new) => (new, Outcome::Stays),
+                Step::Keep => (old, Outcome::Stays),
+            };
             let txn = Txn::put(call.key(call.name), revision, call.store(new));
             match call.server.db().commit(txn).await {
-                Ok(committed) => Ok(Some((call.show(committed.object().clone()), false))),
+                Ok(committed) => Ok(Some((call.show(committed.object().clone()), outcome))),
                 Err(error) => lost(call, options, error),
             }
         }
         Step::Remove(last) => {
             let txn = Txn::delete(call.key(call.name), revision);
             match call.server.db().commit(txn).await {
-                Ok(_) => {
+                Ok(committed) => {
                     call.server.allocators().released(call, &old);
-                    Ok(Some((call.unstored(&last, current.revision()), true)))
+                    Ok(Some((call.unstored(&last, committed.revision), Outcome::Gone)))
                 }
                 Err(error) => lost(call, options, error),
             }
@@ -212,7 +239,7 @@ fn lost(
     call: &Call<'_>,
     options: &DeleteOptions,
     error: WriteError,
-) -> Result<Option<(Object, bool)>, Status> {
+) -> Result<Option<(Object, Outcome)>, Status> {
     match error {
         WriteError::Conflict { current: None } => Err(call.not_found(call.name)),
         WriteError::Conflict { current: Some(now) } => {
@@ -227,18 +254,20 @@ fn check_preconditions(call: &Call<'_>, options: &DeleteOptions, current: &Objec
     if let Some(uid) = &options.uid
         && uid != current.uid()
     {
-        let why =
-            format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", current.uid());
-        return Err(call.conflict(call.name, &why));
+        let why = format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
+            current.uid()
+        );
+        return Err(Status::conflict(call.info().group, call.info().kind, call.name, &why));
     }
     if let Some(version) = &options.resource_version
         && *version != current.revision().to_string()
     {
         let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). The object might have been modified",
             current.revision()
         );
-        return Err(call.conflict(call.name, &why));
+        return Err(Status::conflict(call.info().group, call.info().kind, call.name, &why));
     }
     Ok(())
 }
@@ -283,7 +312,8 @@ fn plan(call: &Call<'_>, options: &DeleteOptions, old: &Value) -> Step {
         Deletion::Finalize => facts::finalization_pending(old) || !wanted.is_empty(),
     };
     if !waits {
-        return Step::Remove(new);
+        let marks = matches!(deletion, Deletion::Graceful { .. }) && new != *old;
+        return if marks { Step::MarkAndRemove(new) } else { Step::Remove(new) };
     }
     if new["metadata"]["deletionTimestamp"].is_null() {
         if matches!(deletion, Deletion::Finalize) {

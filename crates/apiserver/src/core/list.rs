@@ -213,7 +213,9 @@ pub(crate) async fn listing(call: &Call<'_>) -> Result<Listing, Status> {
     let namespace = (call.info().scope == Scope::Namespaced && !call.namespace.is_empty())
         .then_some(call.namespace);
     let bound = start.as_deref().map_or(Bound::Unbounded, Bound::Included);
-    let limit = options.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    // Any version will do: that is answered from memory, as a whole, as upstream does.
+    let whole = version == "0" && options.resource_version_match.as_deref() != Some("Exact");
+    let limit = options.limit.filter(|_| !whole).map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let everything = selection.is_everything();
     let mut items = Vec::new();
     let mut continue_token = None;

@@ -69,6 +69,12 @@ pub(crate) async fn put_value(
     reset: bool,
 ) -> Result<Response, Status> {
     let owners = Owners::of(reset);
+    if meta(&object, "name").is_empty() {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            call.name
+        )));
+    }
     check_identity(call, &mut object)?;
     call.kind.set_defaults(&mut object);
     let creates = part == Part::Main && call.kind.allows_create_on_update();
@@ -81,12 +87,29 @@ pub(crate) async fn put_value(
         set_meta(&mut object, "resourceVersion", "");
         return match create::create_value(call, object.clone(), reset).await {
             Err(status) if status.is_already_exists() => {
-                change(call, part, &mut |_, _| Ok(Changed { object: object.clone(), owners, remade: false })).await
+                replace(call, part, object, owners).await
             }
             other => other,
         };
     }
-    change(call, part, &mut |_, _| Ok(Changed { object: object.clone(), owners, remade: false })).await
+    replace(call, part, object, owners).await
+}
+
+async fn replace(call: &mut Call<'_>, part: Part, object: Value, owners: Owners) -> Result<Response, Status> {
+    change(call, part, &mut |call, old| {
+        check_uid(call, &object, old)?;
+        Ok(Changed { object: object.clone(), owners, remade: false })
+    })
+    .await
+}
+
+/// A writer that names a uid means that object and no other of its name.
+pub(crate) fn check_uid(call: &Call<'_>, new: &Value, old: &Value) -> Result<(), Status> {
+    let uid = meta(new, "uid");
+    if uid.is_empty() || uid == meta(old, "uid") {
+        return Ok(());
+    }
+    Err(call.uid_conflict(uid, meta(old, "uid")))
 }
 
 /// The names of path and object are the same.
@@ -145,10 +168,6 @@ async fn attempt(
 ) -> Result<Option<Response>, Status> {
     let mut new = changed.object;
     let admission = call.server.admission();
-    let uid = meta(&new, "uid");
-    if !uid.is_empty() && uid != meta(old, "uid") {
-        return Err(call.uid_conflict(uid, meta(old, "uid")));
-    }
     let remade = changed.remade;
     match changed.owners {
         Owners::Settled => {}
@@ -171,7 +190,7 @@ async fn attempt(
                     500,
                     cox_api::Reason::Unknown,
                     format!(
-                        "resourceVersion: Invalid value: {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"
+                        "strconv.ParseUint: parsing {version:?}: invalid syntax"
                     ),
                 ));
             }
@@ -265,7 +284,13 @@ fn prepare(call: &Call<'_>, part: Part, new: &mut Value, old: &Value) {
     }
     call.kind.prepare_update(new, old, part, &call.rules());
     schema::normalize(info.type_id(), new);
-    if part != Part::Status && call.kind.counts_generations() {
+    let counts = match part {
+        Part::Main => true,
+        Part::Status => false,
+        // Where a pod runs is no change of what it should be.
+        Part::Sub(sub) => sub != "binding",
+    };
+    if counts && call.kind.counts_generations() {
         let differs = |key: &String| {
             key != "metadata" && key != "status" && new.get(key.as_str()) != old.get(key.as_str())
         };

@@ -181,22 +181,29 @@ async fn finish(server: &ApiServer, user: &User, call: Request, served: Served, 
         Served::Kind(kind) => Some(kind),
         Served::Virtual(_) => None,
     };
-    let go_name = kind.map(|kind| kind.info().kind.to_owned()).unwrap_or_default();
+    // Upstream shows Go's name of the internal type.
+    let go_name = kind.map_or_else(String::new, |kind| {
+        let info = kind.info();
+        let package = info.group.split('.').next().filter(|word| !word.is_empty()).unwrap_or("core");
+        format!("{package}.{}", info.kind)
+    });
     let about = About { kind, include, now: server.env().now(), go_name };
     let watching = call.verb == Verb::Watch;
-    let answer = if watching {
-        server.call_authorized(user, call).await?
+    let mut warnings = Vec::new();
+    let response = if watching {
+        server.answer(user, call, &mut warnings).await
     } else {
         let time = server.config().limits.request_time_max;
-        match tokio::time::timeout(time, server.call_authorized(user, call)).await {
-            Ok(answer) => answer?,
-            Err(_) => {
-                return Err(Status::new(504, Reason::Timeout, "request did not complete within the allotted timeout"));
-            }
-        }
+        let answer = tokio::time::timeout(time, server.answer(user, call, &mut warnings));
+        answer.await.unwrap_or_else(|_| {
+            Err(Status::new(504, Reason::Timeout, "request did not complete within the allotted timeout"))
+        })
     };
-    let mut answered = encode::answer(answer.response, form, about);
-    for warning in answer.warnings {
+    let mut answered = match response {
+        Ok(response) => encode::answer(response, form, about),
+        Err(status) => encode::refusal(&status, form),
+    };
+    for warning in warnings {
         let text = format!("299 - \"{}\"", warning.replace('\\', "\\\\").replace('"', "\\\""));
         if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
             answered.headers_mut().append(HeaderName::from_static("warning"), value);

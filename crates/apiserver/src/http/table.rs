@@ -28,7 +28,7 @@ impl Include {
             Some("None") => Ok(Include::None),
             Some("Object") => Ok(Include::Object),
             Some(other) => Err(cox_api::Status::bad_request(format!(
-                "Invalid value for includeObject: {other:?}: must be 'Metadata', 'Object', 'None', or empty"
+                "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty"
             ))),
         }
     }

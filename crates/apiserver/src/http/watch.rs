@@ -79,6 +79,17 @@ impl Writer {
         match self.form.shape {
             Shape::Whole => value.clone(),
             Shape::Metadata(version) | Shape::MetadataList(version) => table::metadata_of(value, version),
+            Shape::Table(version) if value["metadata"].get("name").is_none() => {
+                // A bookmark has no name: its cell is empty, not absent.
+                let mut named = value.clone();
+                named["metadata"]["name"] = "".into();
+                let mut shown =
+                    table::of_object(kind, &named, self.about.include, version, self.first, self.about.now);
+                if let Some(metadata) = shown["rows"][0]["object"]["metadata"].as_object_mut() {
+                    metadata.remove("name");
+                }
+                shown
+            }
             Shape::Table(version) => {
                 table::of_object(kind, value, self.about.include, version, self.first, self.about.now)
             }

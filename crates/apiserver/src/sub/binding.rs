@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Asked, Special, Virtual};
 use crate::core::body::{self, Expected};
 use crate::core::call::{Call, meta, set_meta};
-use crate::core::update::{Changed, Owners, change};
+use crate::core::update::{Changed, Owners, change, check_uid};
 
 fn expected() -> Result<Expected<'static>, Status> {
     let type_id = schema::type_of("", "v1", "Binding")
@@ -38,12 +38,9 @@ impl Special for BindingOf {
         check(call, &binding)?;
         let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
         change(call, Part::Sub("binding"), &mut |call, old| {
+            check_uid(call, &binding, old)?;
             let mut pod = bound(call, old, &node)?;
             merge_annotations(&mut pod, &binding);
-            let uid = meta(&binding, "uid");
-            if !uid.is_empty() {
-                set_meta(&mut pod, "uid", uid);
-            }
             set_meta(&mut pod, "resourceVersion", meta(&binding, "resourceVersion"));
             Ok(Changed { object: pod, owners: Owners::Track, remade: true })
         })

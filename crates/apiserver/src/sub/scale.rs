@@ -10,7 +10,7 @@ use super::Special;
 use crate::core::body::{self, Expected};
 use crate::core::call::{Call, meta, set_meta};
 use crate::core::{managed, patch};
-use crate::core::update::{Changed, Owners, change};
+use crate::core::update::{Changed, Owners, change, check_uid};
 
 pub(super) struct ScaleOf;
 
@@ -82,13 +82,10 @@ async fn write(call: &mut Call<'_>, make: &mut Make<'_>) -> Result<Response, Sta
             errors.invalid(&Path::new("spec.replicas"), &replicas.into(), detail);
             return Err(Status::invalid("autoscaling", "Scale", call.name, &errors.0));
         }
+        check_uid(call, &scale, old)?;
         let mut object = old.clone();
         object["spec"]["replicas"] = replicas.into();
         set_meta(&mut object, "resourceVersion", meta(&scale, "resourceVersion"));
-        let uid = meta(&scale, "uid");
-        if !uid.is_empty() {
-            set_meta(&mut object, "uid", uid);
-        }
         if !settled {
             let before = with_owners(call, scale_of(call, old), old);
             let type_id = expected()?.type_id;
