@@ -9,6 +9,7 @@ pub(crate) mod intstr;
 pub(crate) mod owner;
 pub(crate) mod pods;
 pub(crate) mod rank;
+pub(crate) mod resources;
 pub(crate) mod services;
 pub(crate) mod trigger;
 

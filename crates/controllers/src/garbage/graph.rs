@@ -1,85 +1,106 @@
-//! Every object of every kind that can own or be owned, as undecoded caches.
+//! Who depends on whom, read from the caches of every kind.
 
-use cox_api::{Object, Resource, kinds};
+use std::sync::Arc;
+
+use cox_api::kind::KindInfo;
+use cox_api::{Object, Resource};
 use cox_client::{Informed, Scope, SharedInformers};
-use serde_json::Value;
+use serde::Deserialize;
 
-/// A kind's cache.
-pub(crate) struct Cached {
-    pub(crate) informed: Informed,
-    pub(crate) api_version: String,
-    pub(crate) kind: &'static str,
-}
+use super::plan::Metadata;
+use crate::common::resources;
 
-/// All of them.
-pub(crate) struct Graph {
-    pub(crate) caches: Vec<Cached>,
-}
-
-/// An object by its place.
+/// An object somewhere.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Item {
-    /// Which cache.
-    pub(crate) cache: usize,
-    pub(crate) namespace: String,
-    pub(crate) name: String,
+pub(crate) struct Node {
+    /// The place of its kind in [`Graph::kinds`].
+    pub(super) kind: usize,
+    pub(super) namespace: Box<str>,
+    pub(super) name: Box<str>,
+    pub(super) uid: Box<str>,
 }
 
-impl std::fmt::Display for Item {
+impl std::fmt::Display for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}/{}", self.cache, self.namespace, self.name)
+        write!(f, "{}/{} ({})", self.namespace, self.name, self.uid)
     }
 }
 
-impl Item {
-    pub(crate) fn of(cache: usize, object: &Object) -> Item {
-        Item { cache, namespace: object.namespace().to_owned(), name: object.name().to_owned() }
-    }
-}
+/// The caches of every kind that can be collected.
+#[derive(Clone)]
+pub(crate) struct Graph(Arc<Vec<(&'static KindInfo, Informed)>>);
 
 impl Graph {
-    /// Caches of all kinds but events, which own nothing and end by themselves.
-    pub(crate) fn new(informers: &SharedInformers) -> Graph {
-        let mut caches = Vec::new();
-        for kind in kinds::ALL {
-            let info = kind.info();
-            let watched = info.verbs.contains(&"watch") && info.verbs.contains(&"delete");
-            if !watched || kind.stored_as().is_some() || info.plural == "events" {
-                continue;
-            }
-            let resource = Resource::new(info.group, info.version, info.plural);
-            caches.push(Cached {
-                informed: informers.resource(resource, Scope::everything()),
-                api_version: info.api_version(),
-                kind: info.kind,
-            });
-        }
-        Graph { caches }
+    pub(super) fn new(informers: &SharedInformers) -> Graph {
+        let all = resources::deletable()
+            // Events come and go by themselves and own nothing.
+            .filter(|info| info.kind != "Event")
+            .map(|info| (info, informers.resource(resources::resource(info), Scope::everything())))
+            .collect();
+        Graph(Arc::new(all))
     }
 
-    pub(crate) fn get(&self, item: &Item) -> Option<Object> {
-        self.caches[item.cache].informed.get(&item.namespace, &item.name)
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (usize, &'static KindInfo, &Informed)> {
+        self.0.iter().enumerate().map(|(at, (info, informed))| (at, *info, informed))
     }
 
-    /// Who has this uid.
-    pub(crate) fn by_uid(&self, uid: &str) -> Option<Object> {
-        self.caches.iter().find_map(|cached| cached.informed.by_uid(uid))
+    pub(super) fn resource(&self, node: &Node) -> Resource {
+        resources::resource(self.0[node.kind].0)
     }
 
-    /// Who names this uid as an owner.
-    pub(crate) fn dependents(&self, uid: &str) -> Vec<(Item, Object)> {
-        let mut dependents = Vec::new();
-        for (index, cached) in self.caches.iter().enumerate() {
-            dependents.extend(cached.informed.owned_by(uid).into_iter().map(|object| (Item::of(index, &object), object)));
-        }
-        dependents
+    pub(super) fn info(&self, kind: usize) -> &'static KindInfo {
+        self.0[kind].0
     }
 
-    /// The resource of an owner reference, where it is one that is known.
-    pub(crate) fn resource_of(&self, reference: &Value) -> Option<&Resource> {
-        let (api_version, kind) = (reference["apiVersion"].as_str()?, reference["kind"].as_str()?);
-        let group = |api_version: &str| api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
-        let found = self.caches.iter().find(|cached| cached.kind == kind && group(&cached.api_version) == group(api_version));
-        found.map(|cached| cached.informed.resource())
+    pub(super) fn informed(&self, kind: usize) -> &Informed {
+        &self.0[kind].1
     }
+
+    /// The kind that a reference names, where it is known here.
+    pub(super) fn kind_of(&self, api_version: &str, kind: &str) -> Option<usize> {
+        let info = resources::of_reference(api_version, kind)?;
+        self.0.iter().position(|(known, _)| known.group == info.group && known.kind == info.kind)
+    }
+
+    /// The object of a uid, whatever its kind.
+    pub(super) fn find(&self, uid: &str) -> Option<(Node, Object)> {
+        self.kinds().find_map(|(kind, _, informed)| {
+            let object = informed.by_uid(uid)?;
+            Some((node(kind, &object), object))
+        })
+    }
+
+    /// Everything with an owner reference to this uid.
+    pub(super) fn dependents(&self, uid: &str) -> Vec<(Node, Object)> {
+        self.kinds()
+            .flat_map(|(kind, _, informed)| {
+                informed.owned_by(uid).into_iter().map(move |object| (node(kind, &object), object))
+            })
+            .collect()
+    }
+}
+
+pub(super) fn node(kind: usize, object: &Object) -> Node {
+    Node {
+        kind,
+        namespace: object.namespace().into(),
+        name: object.name().into(),
+        uid: object.uid().into(),
+    }
+}
+
+/// Reads `metadata`; nothing else is decoded and nothing is kept with the object.
+pub(super) fn metadata(object: &Object) -> Metadata {
+    #[derive(Deserialize)]
+    struct Shell {
+        metadata: Metadata,
+    }
+    serde_json::from_slice::<Shell>(&object.json()).map(|shell| shell.metadata).unwrap_or_default()
+}
+
+/// Whether the object is being deleted, without decoding one that can't be.
+pub(super) fn may_be_deleted(object: &Object) -> bool {
+    const WORD: &[u8] = b"\"deletionTimestamp\"";
+    let (_, tail) = object.parts();
+    memchr::memmem::find(tail, WORD).is_some()
 }

@@ -1,197 +1,321 @@
-//! The garbage collector: what has no owner left goes; deletions in the foreground wait for it, orphaning ones cut
-//! it off.
+//! The garbage collector: what has lost its owners goes; what is deleted in the foreground waits for its
+//! dependents; what is deleted with orphaning lets them go.
 
 mod graph;
-mod plan;
+pub(crate) mod plan;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cox_api::{Object, PatchKind};
-use cox_client::{DeleteOptions, Next, Propagation, Queue, Result};
+use cox_client::{DeleteOptions, Error, EventType, Next, Queue, Result};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
-use crate::common::Context;
-use graph::{Graph, Item};
-use plan::{FOREGROUND, ORPHAN, Owner, Verdict};
+use crate::common::context::Context;
+use crate::common::resources;
+use graph::{Graph, Node, may_be_deleted, metadata, node};
+use plan::{FOREGROUND, Metadata, ORPHAN, OwnerState, Verdict, judge};
 
-/// As upstream's `--concurrent-gc-syncs`.
+/// Objects looked at together, as upstream's `--concurrent-gc-syncs`.
 const WORKERS: usize = 20;
 
 /// Runs the controller for as long as the component lives.
 pub(crate) async fn run(context: Context) {
-    let graph = Arc::new(Graph::new(&context.informers));
-    let queue = Queue::<Item>::new(context.env.clone(), "garbage");
-    for (index, cached) in graph.caches.iter().enumerate() {
-        let (queue, graph) = (queue.clone(), Arc::downgrade(&graph));
-        cached.informed.on_change(move |old, new| match (old, new) {
-            (_, Some(new)) => {
-                if !new.header().owners.is_empty() || has_gc_finalizer(new) {
-                    queue.add(Item::of(index, new));
-                }
-                // An owner that waits for its dependents looks again when one of them changes.
-                if let (Some(old), Some(graph)) = (old, graph.upgrade()) {
-                    look_at_owners(&graph, old, &queue);
-                }
-            }
-            (Some(old), None) => {
-                let Some(graph) = graph.upgrade() else { return };
-                for (item, _) in graph.dependents(old.uid()) {
-                    queue.add(item);
-                }
-                look_at_owners(&graph, old, &queue);
-            }
-            (None, None) => {}
-        });
+    let graph = Graph::new(&context.informers);
+    let queue = Queue::<Node>::new(context.env.clone(), "garbage");
+    for (kind, _, informed) in graph.kinds() {
+        let (graph, queue) = (graph.clone(), queue.clone());
+        informed.on_change(move |old, new| on_change(&graph, &queue, kind, old, new));
     }
-    for cached in &graph.caches {
-        cached.informed.synced().await;
+    for (_, _, informed) in graph.kinds() {
+        informed.synced().await;
     }
-    let shell = Arc::new((context, graph));
+    // What appeared before its owner's kind was listed was queued already: looking again costs nothing.
+    let collector = Arc::new(Collector { context, graph });
     queue
-        .run(WORKERS, move |item| {
-            let shell = shell.clone();
-            async move { sync(&shell.0, &shell.1, &item).await }
+        .run(WORKERS, move |node| {
+            let collector = collector.clone();
+            async move { collector.sync(&node).await }
         })
         .await;
 }
 
-/// Whether the object has one of the collector's finalizers: looked for in the bytes, few have them.
-fn has_gc_finalizer(object: &Object) -> bool {
-    let tail = object.parts().1;
-    let contains = |word: &[u8]| tail.windows(word.len()).any(|window| window == word);
-    contains(b"\"deletionTimestamp\"") && (contains(b"\"foregroundDeletion\"") || contains(b"\"orphan\""))
+fn on_change(graph: &Graph, queue: &Queue<Node>, kind: usize, old: Option<&Object>, new: Option<&Object>) {
+    let Some(new) = new else {
+        let Some(old) = old else { return };
+        for (dependent, _) in graph.dependents(old.uid()) {
+            queue.add(dependent);
+        }
+        // Owners may have waited for it.
+        wake_waiting_owners(graph, queue, old);
+        return;
+    };
+    let owners_changed = old.is_none_or(|old| old.header().owners != new.header().owners);
+    if owners_changed {
+        let absent = new.header().owners.iter().any(|owner| graph.find(&owner.uid).is_none());
+        // Owners that wait for their dependents take this one along as well.
+        let waits = || {
+            new.header().owners.iter().any(|owner| {
+                graph.find(&owner.uid).is_some_and(|(_, owner)| may_be_deleted(&owner))
+            })
+        };
+        if absent || waits() {
+            queue.add(node(kind, new));
+        }
+    }
+    if let Some(old) = old {
+        // A dependent that was let go, or blocks no more.
+        wake_waiting_owners(graph, queue, old);
+    }
+    if may_be_deleted(new) {
+        let now = metadata(new);
+        if now.waits_for_dependents() || now.orphans_dependents() {
+            queue.add(node(kind, new));
+        }
+    }
 }
 
-fn look_at_owners(graph: &Graph, object: &Object, queue: &Queue<Item>) {
-    for owner in &object.header().owners {
-        let found = graph.caches.iter().enumerate().find_map(|(index, cached)| Some((index, cached.informed.by_uid(&owner.uid)?)));
-        if let Some((index, owner)) = found
-            && has_gc_finalizer(&owner)
+fn wake_waiting_owners(graph: &Graph, queue: &Queue<Node>, dependent: &Object) {
+    for owner in &dependent.header().owners {
+        if let Some((above, object)) = graph.find(&owner.uid)
+            && may_be_deleted(&object)
+            && metadata(&object).waits_for_dependents()
         {
-            queue.add(Item::of(index, &owner));
+            queue.add(above);
         }
     }
 }
 
-async fn sync(context: &Context, graph: &Graph, item: &Item) -> Result<Next> {
-    let Some(object) = graph.get(item) else { return Ok(Next::Done) };
-    let value = object.value();
-    if !value["metadata"]["deletionTimestamp"].is_null() {
-        return end(context, graph, item, &object, &value).await;
-    }
-    let references = value["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
-    let mut owners = Vec::new();
-    for reference in &references {
-        let uid = reference["uid"].as_str().unwrap_or_default().to_owned();
-        owners.push((uid, owner(context, graph, reference, object.namespace()).await?));
-    }
-    let has_dependents = !graph.dependents(object.uid()).is_empty();
-    match plan::plan(&value, &owners, has_dependents) {
-        Verdict::Keep => Ok(Next::Done),
-        Verdict::Release(gone) => {
-            release(context, graph, item, &object, &value, &gone).await?;
-            Ok(Next::Done)
+struct Collector {
+    context: Context,
+    graph: Graph,
+}
+
+impl Collector {
+    async fn sync(&self, node: &Node) -> Result<Next> {
+        let client = &self.context.client;
+        let resource = self.graph.resource(node);
+        // Asked for, not looked up: what is decided here can't be taken back.
+        let object = match client.get_object(&resource, &node.namespace, &node.name).await {
+            Ok(object) => object,
+            Err(error) if error.is_not_found() => return Ok(Next::Done),
+            Err(error) => return Err(error),
+        };
+        if object.uid() != &*node.uid {
+            return Ok(Next::Done);
         }
-        Verdict::Delete(policy) => {
-            let propagation = match policy {
-                "Foreground" => Propagation::Foreground,
-                "Orphan" => Propagation::Orphan,
-                _ => Propagation::Background,
+        let found = metadata(&object);
+        if found.orphans_dependents() {
+            return self.orphan(node, &found).await;
+        }
+        if found.waits_for_dependents() {
+            return self.wait_for_dependents(node, &found).await;
+        }
+        if found.is_deleted() || found.owner_references.is_empty() {
+            return Ok(Next::Done);
+        }
+        let mut states = Vec::new();
+        for reference in &found.owner_references {
+            states.push(self.state_of(node, reference).await?);
+        }
+        let dependents = self.graph.dependents(&node.uid);
+        let waiting: Vec<&(Node, Object)> =
+            dependents.iter().filter(|(_, object)| metadata(object).waits_for_dependents()).collect();
+        match judge(&found, &states, !dependents.is_empty(), !waiting.is_empty()) {
+            Verdict::Keep => {}
+            Verdict::Unlink(uids) => self.unlink(node, &found, &uids).await?,
+            Verdict::Delete { propagation, unblock } => {
+                if unblock {
+                    self.unblock(node, &found).await?;
+                }
+                // With the version only where nothing was written since.
+                let version = (!unblock).then(|| found.resource_version.clone());
+                let options = DeleteOptions {
+                    resource_version: version,
+                    ..DeleteOptions::uid(&found.uid).propagation(propagation)
+                };
+                match client.delete_object(&resource, &node.namespace, &node.name, &options).await {
+                    Ok(_) => {}
+                    Err(error) if error.is_not_found() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(Next::Done)
+    }
+
+    /// An owner as it really is. An owner in a namespace counts only for dependents in the same namespace.
+    async fn state_of(&self, node: &Node, reference: &OwnerReference) -> Result<OwnerState> {
+        let Some(kind) = self.graph.kind_of(&reference.api_version, &reference.kind) else {
+            // Somebody else's kind: nothing is known of it, so nothing is deleted.
+            return self.state_of_unknown(node, reference).await;
+        };
+        let info = self.graph.info(kind);
+        let namespace = if resources::is_namespaced(info) {
+            if node.namespace.is_empty() {
+                // Invalid, and upstream never deletes such objects either.
+                self.tell_invalid(node, reference);
+                return Ok(OwnerState::Solid);
+            }
+            &*node.namespace
+        } else {
+            ""
+        };
+        let object =
+            match self.context.client.get_object(&resources::resource(info), namespace, &reference.name).await {
+                Ok(object) => object,
+                Err(error) if error.is_not_found() => {
+                    if self.graph.informed(kind).by_uid(&reference.uid).is_some() {
+                        // There is such an owner, but elsewhere.
+                        self.tell_invalid(node, reference);
+                    }
+                    return Ok(OwnerState::Absent);
+                }
+                Err(error) => return Err(error),
             };
-            let options = DeleteOptions::uid(object.uid()).propagation(propagation);
-            let resource = graph.caches[item.cache].informed.resource();
-            match context.client.delete_object(resource, &item.namespace, &item.name, &options).await {
-                Ok(_) => Ok(Next::Done),
-                Err(error) if error.is_not_found() || error.is_conflict() => Ok(Next::Done),
-                Err(error) => Err(error),
+        Ok(if object.uid() != reference.uid {
+            OwnerState::Absent
+        } else if metadata(&object).waits_for_dependents() {
+            OwnerState::Waiting
+        } else {
+            OwnerState::Solid
+        })
+    }
+
+    /// An owner of a custom kind: its plural is in its definition.
+    async fn state_of_unknown(&self, node: &Node, reference: &OwnerReference) -> Result<OwnerState> {
+        let (group, version) = reference.api_version.split_once('/').unwrap_or(("", &reference.api_version));
+        let definitions = cox_api::Resource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+        let list = match self.context.client.list_objects(&definitions, "", &Default::default()).await {
+            Ok(list) => list.items,
+            Err(error) if error.is_not_found() => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let definition = list.iter().map(Object::value).find(|definition| {
+            definition["spec"]["group"] == group && definition["spec"]["names"]["kind"] == reference.kind.as_str()
+        });
+        let Some(definition) = definition else {
+            return Err(Error::Other(format!(
+                "no matches for kind {:?} in version {:?}",
+                reference.kind, reference.api_version
+            )));
+        };
+        let plural = definition["spec"]["names"]["plural"].as_str().unwrap_or_default();
+        let namespace = if definition["spec"]["scope"] == "Namespaced" { &*node.namespace } else { "" };
+        let resource = cox_api::Resource::new(group, version, plural);
+        match self.context.client.get_object(&resource, namespace, &reference.name).await {
+            Ok(object) if object.uid() != reference.uid => Ok(OwnerState::Absent),
+            Ok(object) if metadata(&object).waits_for_dependents() => Ok(OwnerState::Waiting),
+            Ok(_) => Ok(OwnerState::Solid),
+            Err(error) if error.is_not_found() => Ok(OwnerState::Absent),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn tell_invalid(&self, node: &Node, reference: &OwnerReference) {
+        let info = self.graph.info(node.kind);
+        let about = ObjectReference {
+            api_version: Some(info.api_version()),
+            kind: Some(info.kind.to_owned()),
+            namespace: Some(node.namespace.to_string()),
+            name: Some(node.name.to_string()),
+            uid: Some(node.uid.to_string()),
+            ..ObjectReference::default()
+        };
+        let shown = format!(
+            "{}/{}, namespace: {}, name: {}, uid: {}",
+            reference.api_version, reference.kind, node.namespace, reference.name, reference.uid
+        );
+        let message = format!("ownerRef [{shown}] does not exist in namespace {:?}", node.namespace);
+        self.context.events.event_about(about, EventType::Warning, "OwnerRefInvalidNamespace", message);
+    }
+
+    async fn patch(&self, node: &Node, kind: PatchKind, patch: Value) -> Result<()> {
+        let resource = self.graph.resource(node);
+        let patched =
+            self.context.client.patch_object(&resource, &node.namespace, &node.name, kind, patch).await;
+        match patched {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes owner references off; by a merge of the whole list, which every kind understands, custom ones too.
+    async fn unlink(&self, node: &Node, found: &Metadata, uids: &[String]) -> Result<()> {
+        let left: Vec<&OwnerReference> =
+            found.owner_references.iter().filter(|owner| !uids.contains(&owner.uid)).collect();
+        let patch = json!({"metadata": {"uid": found.uid, "resourceVersion": found.resource_version,
+            "ownerReferences": left}});
+        self.patch(node, PatchKind::Merge, patch).await
+    }
+
+    /// A circle of owners that wait for each other would never end: nobody waits for this one any more.
+    async fn unblock(&self, node: &Node, found: &Metadata) -> Result<()> {
+        let mut owners = found.owner_references.clone();
+        for owner in &mut owners {
+            owner.block_owner_deletion = Some(false);
+        }
+        let patch = json!({"metadata": {"uid": found.uid, "resourceVersion": found.resource_version,
+            "ownerReferences": owners}});
+        self.patch(node, PatchKind::Merge, patch).await
+    }
+
+    async fn remove_finalizer(&self, node: &Node, found: &Metadata, finalizer: &str) -> Result<()> {
+        let left: Vec<&String> = found.finalizers.iter().filter(|held| *held != finalizer).collect();
+        let patch = json!({"metadata": {"uid": found.uid, "resourceVersion": found.resource_version,
+            "finalizers": left}});
+        self.patch(node, PatchKind::Merge, patch).await
+    }
+
+    async fn wait_for_dependents(&self, node: &Node, found: &Metadata) -> Result<Next> {
+        let dependents = self.graph.dependents(&node.uid);
+        let blocking = dependents.iter().any(|(_, object)| metadata(object).blocks(&node.uid));
+        if !blocking {
+            self.remove_finalizer(node, found, FOREGROUND).await?;
+            return Ok(Next::Done);
+        }
+        for (dependent, object) in dependents {
+            if !metadata(&object).waits_for_dependents() {
+                self.take_along(&dependent).await?;
             }
         }
+        // The last blocking dependent's end wakes this one; the pause is for answers that get lost.
+        Ok(Next::After(Duration::from_secs(30)))
     }
-}
 
-/// What is known of an owner: by the caches, and where they don't have it by asking.
-async fn owner(context: &Context, graph: &Graph, reference: &Value, namespace: &str) -> Result<Owner> {
-    let uid = reference["uid"].as_str().unwrap_or_default();
-    let judge = |object: &Object| {
-        // An owner lives in the same namespace or in none.
-        let reachable = object.namespace().is_empty() || object.namespace() == namespace;
-        if object.uid() != uid || !reachable {
-            return Owner::Absent;
-        }
-        if !has_gc_finalizer(object) {
-            return Owner::Solid;
-        }
-        if plan::finalizers(&object.value()).contains(&FOREGROUND) { Owner::Waiting } else { Owner::Solid }
-    };
-    if let Some(known) = graph.by_uid(uid) {
-        return Ok(judge(&known));
+    async fn take_along(&self, dependent: &Node) -> Result<()> {
+        Box::pin(self.sync(dependent)).await.map(|_| ())
     }
-    let Some(resource) = graph.resource_of(reference) else {
-        // A kind that isn't served: nobody can tell, so it stays.
-        return Ok(Owner::Solid);
-    };
-    let name = reference["name"].as_str().unwrap_or_default();
-    let scope = cox_api::kinds::by_resource(&resource.group, &resource.version, &resource.plural).map(|kind| kind.info().scope);
-    let namespace = if scope == Some(cox_api::Scope::Cluster) { "" } else { namespace };
-    match context.client.get_object(resource, namespace, name).await {
-        Ok(found) => Ok(judge(&found)),
-        Err(error) if error.is_not_found() => Ok(Owner::Absent),
-        Err(error) => Err(error),
-    }
-}
 
-/// Removes references to owners from an object.
-async fn release(context: &Context, graph: &Graph, item: &Item, object: &Object, value: &Value, gone: &[String]) -> Result<()> {
-    let references = value["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
-    let left: Vec<Value> = references
-        .into_iter()
-        .filter(|reference| !gone.iter().any(|uid| reference["uid"] == **uid))
-        .collect();
-    let left = if left.is_empty() { Value::Null } else { Value::Array(left) };
-    let patch = json!({"metadata": {"uid": object.uid(), "resourceVersion": object.revision().to_string(), "ownerReferences": left}});
-    write(context, graph, item, patch).await
-}
-
-async fn write(context: &Context, graph: &Graph, item: &Item, patch: Value) -> Result<()> {
-    let resource = graph.caches[item.cache].informed.resource();
-    match context.client.patch_object(resource, &item.namespace, &item.name, PatchKind::Merge, patch).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.is_not_found() => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-/// An object that is being deleted and has finalizers of ours.
-async fn end(context: &Context, graph: &Graph, item: &Item, object: &Object, value: &Value) -> Result<Next> {
-    let finalizers = plan::finalizers(value);
-    let without = |name: &str| {
-        let left: Vec<&str> = finalizers.iter().copied().filter(|finalizer| *finalizer != name).collect();
-        let left = if left.is_empty() { Value::Null } else { json!(left) };
-        json!({"metadata": {"uid": object.uid(), "resourceVersion": object.revision().to_string(), "finalizers": left}})
-    };
-    if finalizers.contains(&ORPHAN) {
-        for (dependent, found) in graph.dependents(object.uid()) {
-            release(context, graph, &dependent, &found, &found.value(), &[object.uid().to_owned()]).await?;
-        }
-        write(context, graph, item, without(ORPHAN)).await?;
-        return Ok(Next::Done);
-    }
-    if finalizers.contains(&FOREGROUND) {
-        let mut blocking = 0;
-        for (dependent, found) in graph.dependents(object.uid()) {
-            let references = found.value()["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
-            let blocks = references
-                .iter()
-                .any(|reference| reference["uid"] == *object.uid() && reference["blockOwnerDeletion"] == true);
-            blocking += usize::from(blocks);
-            // Those that aren't being deleted yet are decided like all others: their owner waits.
-            if found.value()["metadata"]["deletionTimestamp"].is_null() {
-                Box::pin(sync(context, graph, &dependent)).await?;
+    async fn orphan(&self, node: &Node, found: &Metadata) -> Result<Next> {
+        for (dependent, object) in self.graph.dependents(&node.uid) {
+            let held = metadata(&object);
+            match self.unlink(&dependent, &held, std::slice::from_ref(&found.uid)).await {
+                Ok(()) => {}
+                // A newer version: read it and try again.
+                Err(error) if error.is_conflict() => {
+                    let resource = self.graph.resource(&dependent);
+                    let fresh = self
+                        .context
+                        .client
+                        .get_object(&resource, &dependent.namespace, &dependent.name)
+                        .await;
+                    if let Ok(fresh) = fresh
+                        && fresh.uid() == &*dependent.uid
+                    {
+                        self.unlink(&dependent, &metadata(&fresh), std::slice::from_ref(&found.uid)).await?;
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
-        if blocking == 0 {
-            write(context, graph, item, without(FOREGROUND)).await?;
-        }
+        self.remove_finalizer(node, found, ORPHAN).await?;
+        Ok(Next::Done)
     }
-    Ok(Next::Done)
 }

@@ -1,82 +1,131 @@
-//! What becomes of an object, by what is known of its owners. Pure.
-//! Source: <https://kubernetes.io/docs/concepts/architecture/garbage-collection/>
+//! What happens to an object with owners, or to one that waits for its dependents.
 
-use serde_json::Value;
+use serde::Deserialize;
 
-/// The finalizer of a deletion that waits for dependents.
-pub(crate) const FOREGROUND: &str = "foregroundDeletion";
-/// The finalizer of a deletion that leaves dependents alone.
-pub(crate) const ORPHAN: &str = "orphan";
+use cox_client::Propagation;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
-/// What is known of an owner.
+pub(super) const FOREGROUND: &str = "foregroundDeletion";
+pub(super) const ORPHAN: &str = "orphan";
+
+/// `metadata` as far as this controller reads it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Metadata {
+    pub(super) uid: String,
+    pub(super) resource_version: String,
+    pub(super) owner_references: Vec<OwnerReference>,
+    pub(super) finalizers: Vec<String>,
+    pub(super) deletion_timestamp: Option<String>,
+}
+
+impl Metadata {
+    pub(super) fn is_deleted(&self) -> bool {
+        self.deletion_timestamp.is_some()
+    }
+
+    pub(super) fn has(&self, finalizer: &str) -> bool {
+        self.finalizers.iter().any(|held| held == finalizer)
+    }
+
+    /// Whether it waits until the dependents that block it are gone.
+    pub(super) fn waits_for_dependents(&self) -> bool {
+        self.is_deleted() && self.has(FOREGROUND)
+    }
+
+    pub(super) fn orphans_dependents(&self) -> bool {
+        self.is_deleted() && self.has(ORPHAN)
+    }
+
+    /// Whether this object blocks the deletion of an owner.
+    pub(super) fn blocks(&self, owner: &str) -> bool {
+        self.owner_references
+            .iter()
+            .any(|reference| reference.uid == owner && reference.block_owner_deletion == Some(true))
+    }
+}
+
+/// An owner, as it really is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Owner {
+pub(crate) enum OwnerState {
     /// It is there.
     Solid,
+    /// It isn't, or another object has its name.
+    Absent,
     /// It is being deleted and waits for its dependents.
     Waiting,
-    /// It isn't there.
-    Absent,
 }
 
-/// What to do with an object.
+/// What to do with an object with owners.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Nothing.
     Keep,
-    /// Some owners are gone or waiting, others are there: forget the former (their uids).
-    Release(Vec<String>),
-    /// No owner is left: delete it, with this propagation policy.
-    Delete(&'static str),
+    /// Take off the references with these uids: other owners keep it.
+    Unlink(Vec<String>),
+    /// Delete it; `unblock` first takes off what its own dependents block, so that circles of owners end.
+    Delete { propagation: Propagation, unblock: bool },
 }
 
-pub(crate) fn finalizers(object: &Value) -> Vec<&str> {
-    object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
-}
-
-/// Decides for an object that isn't being deleted; `owners` are those of its references, in order, by uid.
-pub(crate) fn plan(object: &Value, owners: &[(String, Owner)], has_dependents: bool) -> Verdict {
-    let with = |wanted: Owner| owners.iter().filter(move |(_, owner)| *owner == wanted);
+/// Decides about an object; `owners` is the state of each owner reference, in order. `has_dependents` and
+/// `dependents_wait` tell whether something depends on it, and whether such a dependent waits itself.
+pub(crate) fn judge(
+    object: &Metadata,
+    owners: &[OwnerState],
+    has_dependents: bool,
+    dependents_wait: bool,
+) -> Verdict {
     if owners.is_empty() {
         return Verdict::Keep;
     }
-    if with(Owner::Solid).next().is_some() {
-        let gone: Vec<String> =
-            owners.iter().filter(|(_, owner)| *owner != Owner::Solid).map(|(uid, _)| uid.clone()).collect();
-        return if gone.is_empty() { Verdict::Keep } else { Verdict::Release(gone) };
+    let solid = owners.contains(&OwnerState::Solid);
+    let waiting = owners.contains(&OwnerState::Waiting);
+    if solid {
+        let unlinked: Vec<String> = object
+            .owner_references
+            .iter()
+            .zip(owners)
+            .filter(|(_, state)| **state != OwnerState::Solid)
+            .map(|(reference, _)| reference.uid.clone())
+            .collect();
+        return if unlinked.is_empty() { Verdict::Keep } else { Verdict::Unlink(unlinked) };
     }
-    if with(Owner::Waiting).next().is_some() && has_dependents {
-        return Verdict::Delete("Foreground");
+    if waiting && has_dependents {
+        return Verdict::Delete { propagation: Propagation::Foreground, unblock: dependents_wait };
     }
-    let finalizers = finalizers(object);
-    if finalizers.contains(&ORPHAN) {
-        Verdict::Delete("Orphan")
-    } else if finalizers.contains(&FOREGROUND) {
-        Verdict::Delete("Foreground")
+    let propagation = if object.has(ORPHAN) {
+        Propagation::Orphan
+    } else if object.has(FOREGROUND) {
+        Propagation::Foreground
     } else {
-        Verdict::Delete("Background")
-    }
+        Propagation::Background
+    };
+    Verdict::Delete { propagation, unblock: false }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::OwnerState::*;
     use super::*;
-    use serde_json::json;
 
     #[test]
-    fn the_last_owner_takes_its_dependents_along() {
-        let object = json!({"metadata": {}});
-        let owner = |uid: &str, owner: Owner| (uid.to_owned(), owner);
-        let cases = [
-            (vec![], false, Verdict::Keep),
-            (vec![owner("a", Owner::Solid)], false, Verdict::Keep),
-            (vec![owner("a", Owner::Solid), owner("b", Owner::Absent)], false, Verdict::Release(vec!["b".into()])),
-            (vec![owner("a", Owner::Absent)], true, Verdict::Delete("Background")),
-            (vec![owner("a", Owner::Waiting)], true, Verdict::Delete("Foreground")),
-            (vec![owner("a", Owner::Waiting)], false, Verdict::Delete("Background")),
-        ];
-        for (owners, dependents, expected) in cases {
-            assert_eq!(plan(&object, &owners, dependents), expected, "{owners:?}");
-        }
+    fn owners_decide() {
+        let object = |owners: &[&str], finalizers: &[&str]| Metadata {
+            owner_references: owners
+                .iter()
+                .map(|uid| OwnerReference { uid: (*uid).into(), ..OwnerReference::default() })
+                .collect(),
+            finalizers: finalizers.iter().map(|held| (*held).into()).collect(),
+            ..Metadata::default()
+        };
+        let delete = |propagation| Verdict::Delete { propagation, unblock: false };
+        let two = object(&["a", "b"], &[]);
+        assert_eq!(judge(&two, &[Solid, Solid], false, false), Verdict::Keep);
+        assert_eq!(judge(&two, &[Solid, Absent], false, false), Verdict::Unlink(vec!["b".into()]));
+        assert_eq!(judge(&two, &[Waiting, Solid], true, false), Verdict::Unlink(vec!["a".into()]));
+        assert_eq!(judge(&two, &[Absent, Absent], true, false), delete(Propagation::Background));
+        assert_eq!(judge(&two, &[Absent, Waiting], true, false), delete(Propagation::Foreground));
+        assert_eq!(judge(&two, &[Absent, Waiting], false, false), delete(Propagation::Background));
+        assert_eq!(judge(&object(&["a"], &[ORPHAN]), &[Absent], true, false), delete(Propagation::Orphan));
+        assert_eq!(judge(&object(&[], &[]), &[], true, false), Verdict::Keep);
     }
 }

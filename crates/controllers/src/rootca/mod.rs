@@ -77,3 +77,27 @@ async fn create(context: &Context, namespace: &str, ca_pem: &str) -> Result<Next
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{NAME, run};
+    use crate::common::testing::{object, pass, world};
+    use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+    use serde_json::json;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_certificate_is_published_and_kept() {
+        let (api, context) = world();
+        api.put::<Namespace>(&object(json!({"metadata": {"name": "ns"}})));
+        context.env.spawn(run(context.clone(), "PEM".into()));
+        pass(&context, 1).await;
+        let held = || -> Option<String> { api.one::<ConfigMap>("ns", NAME)?.data?.remove("ca.crt") };
+        assert_eq!(held().as_deref(), Some("PEM"));
+        api.edit::<ConfigMap>("ns", NAME, |map| map.data = None);
+        pass(&context, 1).await;
+        assert_eq!(held().as_deref(), Some("PEM"));
+        api.remove::<ConfigMap>("ns", NAME);
+        pass(&context, 1).await;
+        assert_eq!(held().as_deref(), Some("PEM"));
+    }
+}

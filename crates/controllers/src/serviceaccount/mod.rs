@@ -59,3 +59,23 @@ async fn create(context: &Context, namespace: &str) -> Result<Next> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::run;
+    use crate::common::testing::{object, pass, world};
+    use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+    use serde_json::json;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_default_account_is_made_and_made_again() {
+        let (api, context) = world();
+        api.put::<Namespace>(&object(json!({"metadata": {"name": "ns"}})));
+        context.env.spawn(run(context.clone()));
+        pass(&context, 1).await;
+        assert!(api.one::<ServiceAccount>("ns", "default").is_some());
+        api.remove::<ServiceAccount>("ns", "default");
+        pass(&context, 1).await;
+        assert!(api.one::<ServiceAccount>("ns", "default").is_some());
+    }
+}
