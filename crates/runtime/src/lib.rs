@@ -14,7 +14,7 @@ mod types;
 
 pub use error::{Result, RuntimeError};
 pub use image::{ImageStore, StoredImage};
-pub use native::NativeRuntime;
+pub use native::{NativeRuntime, images_in_use};
 pub use reference::Reference;
 pub use traits::Runtime;
 pub use types::*;

@@ -241,6 +241,149 @@ fn extract(path: &Path, dir: &Path) -> Result<()> {
     };
     extract().map_err(|e| RuntimeError::BadImage {
         name: path.display().to_string(),
-        message: format!("read the archive: {e}"),
+        message: format!("read the archive: {}", super::compression::whole_text(&e)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn layer(name: &str) -> (Vec<u8>, String) {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(name.len() as u64);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        builder.append_data(&mut header, name, name.as_bytes()).unwrap();
+        let bytes = builder.into_inner().unwrap();
+        let diff_id = digest_of(&bytes);
+        (bytes, diff_id)
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+    }
+
+    fn config(diff_ids: &[&str]) -> Vec<u8> {
+        let config = serde_json::json!({
+            "config": {"User": "web", "Env": null, "Cmd": ["run"]},
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        });
+        config.to_string().into_bytes()
+    }
+
+    fn archive(path: &Path, files: &[(&str, &[u8])]) {
+        let mut builder = tar::Builder::new(File::create(path).unwrap());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, name, *bytes).unwrap();
+        }
+        builder.into_inner().unwrap();
+    }
+
+    fn store(dir: &Path) -> ImageStore {
+        ImageStore::open(&dir.join("images")).unwrap()
+    }
+
+    #[test]
+    fn a_docker_archive_with_shared_layers() {
+        let dir = tempfile::tempdir().unwrap();
+        let ((one, id_one), (two, id_two)) = (layer("one"), layer("two"));
+        let config = config(&[&id_one, &id_two, &id_one]);
+        let manifest = br#"[{"Config": "c.json", "RepoTags": ["app:v1", "localhost/app"],
+                            "Layers": ["1.tar", "2.tar.gz", "1.tar"]}]"#;
+        let path = dir.path().join("app.tar");
+        archive(
+            &path,
+            &[("manifest.json", manifest), ("c.json", &config), ("1.tar", &one), ("2.tar.gz", &gzip(&two))],
+        );
+        let store = store(dir.path());
+        let ids = store.load(&path).unwrap();
+        assert_eq!(ids, [digest_of(&config)]);
+        let info = store.info(&ids[0]).unwrap();
+        assert_eq!(info.repo_tags, ["docker.io/library/app:v1", "localhost/app:latest"]);
+        assert_eq!(
+            (info.username.as_deref(), info.config.cmd.as_slice()),
+            (Some("web"), &["run".to_owned()][..])
+        );
+        let image = store.find("app:v1").unwrap().unwrap();
+        assert_eq!(image.layers.len(), 2);
+        assert_eq!(fs::read_to_string(store.layers_dir().join(&image.layers[0]).join("two")).unwrap(), "two");
+        // Another process sees it, and what that one removes is gone here too.
+        let other = ImageStore::open(&dir.path().join("images")).unwrap();
+        other.remove("app:v1", &Default::default()).unwrap();
+        assert!(store.find("app:v1").unwrap().is_none());
+        store.remove("localhost/app", &Default::default()).unwrap();
+        assert!(other.list().unwrap().is_empty());
+        assert_eq!(fs::read_dir(store.layers_dir()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_oci_layout_of_several_platforms() {
+        let dir = tempfile::tempdir().unwrap();
+        let (bytes, diff_id) = layer("file");
+        let (packed, config) = (zstd(&bytes), config(&[&diff_id]));
+        let manifest = serde_json::json!({
+            "config": {"digest": digest_of(&config)}, "layers": [{"digest": digest_of(&packed)}],
+        });
+        let manifest = manifest.to_string().into_bytes();
+        let platform = |architecture: &str, digest: String| serde_json::json!({"digest": digest, "platform": {"architecture": architecture, "os": "linux"}});
+        let absent = format!("sha256:{}", "0".repeat(64));
+        let inner = serde_json::json!({
+            "manifests": [platform("s390x", absent), platform(architecture(), digest_of(&manifest))],
+        });
+        let inner = inner.to_string().into_bytes();
+        let index = serde_json::json!({"manifests": [{
+            "mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest_of(&inner),
+            "annotations": {"org.opencontainers.image.ref.name": "registry.example/app:v2"},
+        }]});
+        let index = index.to_string().into_bytes();
+        let blob = |bytes: &[u8]| format!("blobs/{}", digest_of(bytes).replace(':', "/"));
+        let path = dir.path().join("app.tar");
+        let files = [&inner, &manifest, &config, &packed].map(|b| (blob(b), b.clone()));
+        let mut all: Vec<(&str, &[u8])> = vec![("index.json", &index)];
+        all.extend(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
+        archive(&path, &all);
+        let store = store(dir.path());
+        let ids = store.load(&path).unwrap();
+        let info = store.info(&ids[0]).unwrap();
+        assert_eq!(info.repo_tags, ["registry.example/app:v2"]);
+        assert_eq!(info.repo_digests, [format!("registry.example/app@{}", digest_of(&inner))]);
+        assert!(store.find(&info.repo_digests[0]).unwrap().is_some());
+    }
+
+    #[test]
+    fn damage_is_refused_and_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let (one, _) = layer("one");
+        let (_, id_two) = layer("two");
+        let manifest = br#"[{"Config": "c.json", "RepoTags": ["app:v1"], "Layers": ["1.tar"]}]"#;
+        let path = dir.path().join("app.tar");
+        archive(&path, &[("manifest.json", manifest), ("c.json", &config(&[&id_two])), ("1.tar", &one)]);
+        let error = store.load(&path).unwrap_err().to_string();
+        assert!(error.contains(&format!("instead of {id_two}")), "{error}");
+        let outside = br#"[{"Config": "../c.json", "RepoTags": ["app:v1"], "Layers": []}]"#;
+        fs::write(dir.path().join("images/tmp/c.json"), config(&[])).unwrap();
+        archive(&path, &[("manifest.json", outside)]);
+        let error = store.load(&path).unwrap_err().to_string();
+        assert!(error.contains("leads out of it"), "{error}");
+        archive(&path, &[("other", b"x")]);
+        assert!(store.load(&path).unwrap_err().to_string().contains("neither"));
+        assert!(store.load(&dir.path().join("absent")).is_err());
+        assert!(store.list().unwrap().is_empty());
+        assert_eq!(fs::read_dir(store.layers_dir()).unwrap().count(), 0);
+    }
 }

@@ -18,3 +18,14 @@ pub fn decompress<'a>(source: impl Read + Send + 'a) -> io::Result<Box<dyn Read 
     }
     Ok(Box::new(source))
 }
+
+/// An error with its sources: the archive reader says what failed and keeps why to itself.
+pub fn whole_text(error: &io::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -10,6 +11,7 @@ use std::sync::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::compression::whole_text;
 use super::layer;
 use crate::reference::{Reference, is_digest};
 use crate::types::{FsUsage, ImageConfig, ImageInfo};
@@ -21,14 +23,21 @@ const LAYER_NAME_DIGITS: usize = 16;
 const LAYERS_MAX: usize = 200;
 
 /// The images of a node.
+///
+/// Several processes may work on one store at the same time (`cox image load` beside a node): what another one has
+/// written is seen at the next look, and changes are made under a lock on a file.
 pub struct ImageStore {
     dir: PathBuf,
     index: Mutex<Index>,
-    next_temporary: AtomicU64,
 }
+
+/// Numbers of unfinished things, unlike in all stores of this process.
+static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Default)]
 struct Index {
+    /// Which version of the names' file this is: inode and time of change.
+    version: Option<(u64, i64, i64)>,
     images: BTreeMap<String, StoredImage>,
     names: BTreeMap<String, String>,
 }
@@ -67,36 +76,70 @@ struct RootfsSection {
 }
 
 impl ImageStore {
-    /// Opens a store, made if it is missing. What was left unfinished is removed.
+    /// Opens a store, made if it is missing. What ended processes left unfinished is removed.
     pub fn open(dir: &Path) -> Result<Self> {
         for part in ["layers", "images", "tmp"] {
             let path = dir.join(part);
-            if part == "tmp" && path.exists() {
-                fs::remove_dir_all(&path).map_err(RuntimeError::file("remove", &path))?;
-            }
             fs::create_dir_all(&path).map_err(RuntimeError::file("create", &path))?;
         }
-        let mut index = Index::default();
-        let images = dir.join("images");
+        // Images have programs that run as root for whoever starts them; users of the host shouldn't get at those.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+            .map_err(RuntimeError::file("chmod", dir))?;
+        let tmp = dir.join("tmp");
+        for entry in fs::read_dir(&tmp).map_err(RuntimeError::file("list", &tmp))?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let owner = name.split('-').next().unwrap_or_default();
+            if !Path::new("/proc").join(owner).exists() {
+                let path = entry.path();
+                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                removed.map_err(RuntimeError::file("remove", &path))?;
+            }
+        }
+        let store = ImageStore { dir: dir.to_owned(), index: Mutex::default() };
+        drop(store.index()?);
+        Ok(store)
+    }
+
+    /// The images, as they are on disk now.
+    fn index(&self) -> Result<MutexGuard<'_, Index>> {
+        // A panic in between leaves maps that are whole.
+        let mut index = self.index.lock().unwrap_or_else(|e| e.into_inner());
+        let names = self.names_path();
+        let version = fs::metadata(&names).ok().map(|m| (m.ino(), m.mtime(), m.mtime_nsec()));
+        if version == index.version {
+            return Ok(index);
+        }
+        let mut fresh = Index { version, ..Index::default() };
+        let images = self.dir.join("images");
         for entry in fs::read_dir(&images).map_err(RuntimeError::file("list", &images))?.flatten() {
             let path = entry.path();
             if path.extension().is_some_and(|e| e == "json") {
                 let image: StoredImage = read_json(&path)?;
-                index.images.insert(image.id.clone(), image);
+                fresh.images.insert(image.id.clone(), image);
             }
         }
-        let names = dir.join("names.json");
-        if names.exists() {
-            index.names = read_json(&names)?;
+        if version.is_some() {
+            fresh.names = read_json(&names)?;
         }
-        let known: BTreeSet<String> = index.images.keys().cloned().collect();
-        index.names.retain(|_, id| known.contains(id));
-        Ok(ImageStore { dir: dir.to_owned(), index: Mutex::new(index), next_temporary: AtomicU64::new(0) })
+        let known: BTreeSet<String> = fresh.images.keys().cloned().collect();
+        fresh.names.retain(|_, id| known.contains(id));
+        *index = fresh;
+        Ok(index)
     }
 
-    fn index(&self) -> MutexGuard<'_, Index> {
-        // A panic in between leaves maps that are whole.
-        self.index.lock().unwrap_or_else(|e| e.into_inner())
+    /// Keeps other processes from changing images meanwhile.
+    fn lock(&self) -> Result<File> {
+        let path = self.dir.join("lock");
+        let lock = || -> io::Result<File> {
+            let file = File::create(&path)?;
+            rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+            Ok(file)
+        };
+        lock().map_err(RuntimeError::file("lock", &path))
+    }
+
+    fn names_path(&self) -> PathBuf {
+        self.dir.join("names.json")
     }
 
     /// Where layers are.
@@ -106,7 +149,7 @@ impl ImageStore {
 
     /// A new path for something unfinished.
     pub fn temporary(&self) -> PathBuf {
-        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+        let number = NEXT_TEMPORARY.fetch_add(1, Ordering::Relaxed);
         self.dir.join("tmp").join(format!("{}-{number}", std::process::id()))
     }
 
@@ -127,12 +170,14 @@ impl ImageStore {
         let temporary = self.temporary();
         fs::create_dir(&temporary).map_err(RuntimeError::file("create", &temporary))?;
         let unpacked = super::compression::decompress(source).and_then(|s| layer::unpack(s, &temporary));
-        let result = unpacked.map_err(|e| bad(format!("unpack layer {diff_id}: {e}"))).and_then(|unpacked| {
-            if unpacked.diff_id != diff_id {
-                return Err(bad(format!("layer has digest {} instead of {diff_id}", unpacked.diff_id)));
-            }
-            Ok(unpacked)
-        });
+        let result = unpacked
+            .map_err(|e| bad(format!("unpack layer {diff_id}: {}", whole_text(&e))))
+            .and_then(|unpacked| {
+                if unpacked.diff_id != diff_id {
+                    return Err(bad(format!("layer has digest {} instead of {diff_id}", unpacked.diff_id)));
+                }
+                Ok(unpacked)
+            });
         let unpacked = match result {
             Ok(unpacked) => unpacked,
             Err(e) => {
@@ -194,37 +239,39 @@ impl ImageStore {
             image.layers.push(layer);
             image.size_bytes += record.size_bytes;
         }
-        let mut index = self.index();
+        let _lock = self.lock()?;
+        let mut index = self.index()?;
         self.write_json(&self.image_path(&id), &image)?;
         index.images.insert(id.clone(), image);
         for name in names {
             index.names.insert(name.clone(), id.clone());
         }
-        self.write_json(&self.dir.join("names.json"), &index.names)?;
+        self.write_json(&self.names_path(), &index.names)?;
         Ok(id)
     }
 
     /// The image behind a name, a name with digest, or an id.
     pub fn find(&self, reference: &str) -> Result<Option<StoredImage>> {
-        let index = self.index();
+        let index = self.index()?;
         Ok(index.resolve(reference)?.and_then(|id| index.images.get(&id).cloned()))
     }
 
     /// What is told about an image.
     pub fn info(&self, id: &str) -> Option<ImageInfo> {
-        let index = self.index();
+        let index = self.index().ok()?;
         index.images.get(id).map(|image| index.info(image))
     }
 
     /// All images.
-    pub fn list(&self) -> Vec<ImageInfo> {
-        let index = self.index();
-        index.images.values().map(|image| index.info(image)).collect()
+    pub fn list(&self) -> Result<Vec<ImageInfo>> {
+        let index = self.index()?;
+        Ok(index.images.values().map(|image| index.info(image)).collect())
     }
 
     /// Removes a name, or by id all names; then images without names that no container uses.
     pub fn remove(&self, reference: &str, in_use: &BTreeSet<String>) -> Result<()> {
-        let mut index = self.index();
+        let _lock = self.lock()?;
+        let mut index = self.index()?;
         let Some(id) = index.resolve(reference)? else { return Ok(()) };
         if is_id(reference) {
             index.names.retain(|_, image| *image != id);
@@ -238,20 +285,23 @@ impl ImageStore {
                 index.names.retain(|_, image| *image != id);
             }
         }
-        self.write_json(&self.dir.join("names.json"), &index.names)?;
+        self.write_json(&self.names_path(), &index.names)?;
         self.collect_in(&mut index, in_use)
     }
 
     /// Removes images that have no name and that no container uses, and layers of no image.
     pub fn collect(&self, in_use: &BTreeSet<String>) -> Result<()> {
-        let mut index = self.index();
+        // Mostly there is nothing to do, which needs no lock.
+        if self.index()?.dead(in_use).is_empty() {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        let mut index = self.index()?;
         self.collect_in(&mut index, in_use)
     }
 
     fn collect_in(&self, index: &mut Index, in_use: &BTreeSet<String>) -> Result<()> {
-        let named: BTreeSet<String> = index.names.values().cloned().collect();
-        let dead: Vec<String> =
-            index.images.keys().filter(|id| !named.contains(*id) && !in_use.contains(*id)).cloned().collect();
+        let dead = index.dead(in_use);
         if dead.is_empty() {
             return Ok(());
         }
@@ -311,6 +361,12 @@ impl ImageStore {
 }
 
 impl Index {
+    /// Images without names that no container uses.
+    fn dead(&self, in_use: &BTreeSet<String>) -> Vec<String> {
+        let named: BTreeSet<&String> = self.names.values().collect();
+        self.images.keys().filter(|id| !named.contains(id) && !in_use.contains(*id)).cloned().collect()
+    }
+
     fn resolve(&self, reference: &str) -> Result<Option<String>> {
         if is_id(reference) {
             let id = if is_digest(reference) { reference.to_owned() } else { format!("sha256:{reference}") };

@@ -21,7 +21,10 @@ mod spec;
 mod stats;
 mod terminal;
 
+pub use records::images_in_use;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -83,6 +86,10 @@ impl Inner {
         for dir in [state.clone(), state.join("pods")] {
             std::fs::create_dir_all(&dir).map_err(RuntimeError::file("create", &dir))?;
         }
+        // What containers write is theirs and the node's, not the host's users'.
+        let pods = state.join("pods");
+        std::fs::set_permissions(&pods, std::fs::Permissions::from_mode(0o700))
+            .map_err(RuntimeError::file("chmod", &pods))?;
         let hierarchy = Arc::new(Hierarchy::detect().map_err(cgroup_error)?);
         // Beside the pods, so that no pod's memory limit counts a supervisor.
         let group = Cgroup::new(hierarchy.clone(), &config.cgroup_root).and_then(|root| root.child("shims"));
@@ -303,7 +310,7 @@ impl Runtime for NativeRuntime {
     }
 
     async fn list_images(&self) -> Result<Vec<ImageInfo>> {
-        Ok(self.inner.images.list())
+        self.inner.images.list()
     }
 
     async fn pull_image(&self, reference: &str, auth: Option<&RegistryAuth>) -> Result<String> {

@@ -1,5 +1,6 @@
 //! What is kept on disk about sandboxes and containers.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -45,6 +46,18 @@ pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<()> {
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = fs::read(path).map_err(RuntimeError::file("read", path))?;
     serde_json::from_slice(&bytes).map_err(|e| RuntimeError::file("read", path)(e.into()))
+}
+
+/// Ids of the images that containers of the node with this state directory use, as its files say: for commands that
+/// work on the image store beside a running node.
+pub fn images_in_use(state_dir: &Path) -> BTreeSet<String> {
+    let list =
+        |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path()).collect::<Vec<_>>();
+    let containers = list(&state_dir.join("pods")).into_iter().flat_map(|pod| list(&pod.join("containers")));
+    containers
+        .filter_map(|dir| read::<ContainerRecord>(&dir.join(CONTAINER_FILE)).ok())
+        .map(|record| record.image_id)
+        .collect()
 }
 
 /// 64 random hexadecimal digits.

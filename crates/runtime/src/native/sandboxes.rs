@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -67,6 +68,7 @@ impl Inner {
         let log = dir.join("shim.log");
         let log = fs::File::create(&log).map_err(RuntimeError::file("create", &log))?;
         let mut child = Command::new(self.shim.program())
+            .arg0("cox-shim")
             .arg(dir)
             .env_clear()
             .stdin(Stdio::null())

@@ -314,3 +314,53 @@ async fn a_network_namespace_made_for_a_user_namespace_belongs_to_it() {
     rustix::mount::unmount(&path, rustix::mount::UnmountFlags::DETACH).unwrap();
     node.finish().await;
 }
+
+#[tokio::test]
+async fn mounts_propagate_as_asked() {
+    use rustix::mount::{
+        MountFlags, MountPropagationFlags, UnmountFlags, mount as mount_fs, mount_change, unmount,
+    };
+
+    let node = Node::new().await;
+    let sandbox = node.sandbox().await;
+    let volume = node.dir().join("volume");
+    fs::create_dir_all(&volume).unwrap();
+    mount_fs("none", &volume, "tmpfs", MountFlags::empty(), None).unwrap();
+    mount_change(&volume, MountPropagationFlags::SHARED).unwrap();
+    let later = volume.join("later");
+    fs::create_dir_all(&later).unwrap();
+    fs::create_dir_all(volume.join("own")).unwrap();
+    let config = |name: &str, propagation| ContainerConfig {
+        mounts: vec![Mount { propagation, ..mount(&volume, "/data") }],
+        security: SecurityContext { privileged: true, ..SecurityContext::default() },
+        ..sleeper(name)
+    };
+    let mut ids = Vec::new();
+    for (name, propagation) in
+        [("a", Propagation::None), ("b", Propagation::HostToContainer), ("c", Propagation::Bidirectional)]
+    {
+        let id = node.runtime.create_container(&sandbox, config(name, propagation)).await.unwrap();
+        node.runtime.start_container(&id).await.unwrap();
+        ids.push(id);
+    }
+    mount_fs("none", &later, "tmpfs", MountFlags::empty(), None).unwrap();
+    fs::write(later.join("file"), "").unwrap();
+    let mut seen = Vec::new();
+    for id in &ids {
+        seen.push(node.exec(id, "test -f /data/later/file").await.exit_code == 0);
+    }
+    // And back: only the last one's mount is seen here.
+    let mut back = Vec::new();
+    for id in &ids {
+        node.exec(id, "mount -t tmpfs none /data/own && touch /data/own/file").await;
+        back.push(volume.join("own/file").exists());
+    }
+    let _ = unmount(volume.join("own"), UnmountFlags::DETACH);
+    unmount(&later, UnmountFlags::DETACH).unwrap();
+    unmount(&volume, UnmountFlags::DETACH).unwrap();
+    assert_eq!((seen, back), (vec![false, true, true], vec![false, false, true]));
+    let unprivileged =
+        ContainerConfig { security: SecurityContext::default(), ..config("d", Propagation::Bidirectional) };
+    assert!(node.runtime.create_container(&sandbox, unprivileged).await.is_err());
+    node.finish().await;
+}

@@ -50,6 +50,8 @@ fn start(dir: &Path) -> Result<Option<Supervisor>, String> {
         exit_now(0);
     }
     rustix::process::setsid().map_err(|e| text("setsid")(e.into()))?;
+    // It was executed through a descriptor, whose number would be its name.
+    rustix::thread::set_name(c"cox-shim").map_err(|e| text("set name")(e.into()))?;
     // Nothing in a container may look into this process.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|e| text("set dumpable")(e.into()))?;
