@@ -21,7 +21,7 @@ pub(crate) async fn run(args: Down) -> Result<()> {
     let steps = Steps::new();
     if let Some(pid) = lock::holder(&data_dir) {
         let step = steps.begin("control plane");
-        end(pid)?;
+        end(&data_dir, pid)?;
         step.done("stopped");
     }
     if !data_dir.exists() {
@@ -48,14 +48,15 @@ pub(crate) async fn run(args: Down) -> Result<()> {
 }
 
 /// Ends the process that holds the lock, and waits for it.
-fn end(pid: u32) -> Result<()> {
+fn end(data_dir: &Path, pid: u32) -> Result<()> {
     let Some(process) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
         bail!("the lock names process {pid}");
     };
     // It may end between the look and the signal.
     let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
     let until = Instant::now() + Duration::from_secs(END_SECONDS_MAX);
-    while rustix::process::test_kill_process(process).is_ok() {
+    // The lock goes with the process, also where its parent has not looked after it yet.
+    while lock::holder(data_dir) == Some(pid) {
         if Instant::now() > until {
             bail!("process {pid} has not ended within {END_SECONDS_MAX} s; look at its log, or end it with kill -9 {pid}");
         }
