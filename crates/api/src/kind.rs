@@ -102,6 +102,10 @@ pub struct Rules<'a> {
     pub user: &'a str,
     /// The groups of who asks.
     pub groups: &'a [String],
+    /// The uid of who asks; empty where there is none.
+    pub uid: &'a str,
+    /// What is known besides of who asks.
+    pub extra: Option<&'a std::collections::BTreeMap<String, Vec<String>>>,
 }
 
 /// A column of a table (`metav1.TableColumnDefinition`).

@@ -66,6 +66,12 @@ impl Kind for CertificateSigningRequest {
         let spec = ensure(object, "spec");
         remove(spec, "extra");
         remove(spec, "uid");
+        if !rules.uid.is_empty() {
+            set(spec, "uid", rules.uid);
+        }
+        if let Some(extra) = rules.extra {
+            set(spec, "extra", serde_json::json!(extra));
+        }
         set(spec, "username", rules.user);
         set(spec, "groups", rules.groups.to_vec());
     }

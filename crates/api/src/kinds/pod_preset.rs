@@ -105,7 +105,7 @@ mod tests {
     fn the_spec_stays() {
         let old = json!({"spec": {"env": [{"name": "A"}]}});
         let mut new = json!({"spec": {"env": [{"name": "B"}]}});
-        let rules = Rules { now: "", user: "", groups: &[] };
+        let rules = Rules { now: "", user: "", groups: &[], uid: "", extra: None };
         PodPreset.prepare_update(&mut new, &old, Part::Main, &rules);
         assert_eq!(new, old);
     }

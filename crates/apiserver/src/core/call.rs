@@ -81,7 +81,9 @@ impl<'a> Call<'a> {
 
     /// What the rules of a kind may know.
     pub fn rules(&self) -> Rules<'_> {
-        Rules { now: &self.now, user: &self.user.name, groups: &self.user.groups }
+        let user = self.user;
+        let extra = (!user.extra.is_empty()).then_some(&user.extra);
+        Rules { now: &self.now, user: &user.name, groups: &user.groups, uid: &user.uid, extra }
     }
 
     /// 404 for the object of the call.

@@ -38,7 +38,19 @@ pub(crate) fn decode(body: Body, kind: &str) -> Result<(PatchKind, Value), Statu
         _ => return Err(body::unsupported_media_type(ACCEPTED)),
     };
     let value = if patch == PatchKind::Apply {
-        body::parse_yaml(&bytes, kind)?
+        let value = body::parse_yaml(&bytes, kind)?;
+        if !(value.is_object() || value.is_null()) {
+            let form = match value {
+                Value::Array(_) => "array",
+                Value::String(_) => "string",
+                Value::Bool(_) => "bool",
+                _ => "number",
+            };
+            return Err(Status::bad_request(format!(
+                "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {form} into Go value of type map[string]interface {{}}"
+            )));
+        }
+        value
     } else {
         serde_json::from_slice(&bytes).map_err(|error| {
             Status::bad_request(format!("error decoding patch: {}", go_json_error(&bytes, &error)))
@@ -79,6 +91,11 @@ pub(crate) async fn patch(call: &mut Call<'_>, part: Part, body: Body) -> Result
             return Err(misfit);
         }
         let owners = Owners::of(cox_api::managed::resets(&patched));
+        if kind != PatchKind::Strategic
+            && let Err(error) = schema::check_value(type_id, patched.clone(), strictness)
+        {
+            return Err(patches::unfit(&patched, &error.to_string()));
+        }
         let object = recheck(call, patched, strictness)?;
         Ok(Changed { object, owners, remade: !names_version(&patch) })
     })
@@ -107,12 +124,21 @@ fn check_options(call: &Call<'_>, kind: PatchKind) -> Result<(), Status> {
     Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &errors.0))
 }
 
+/// An applied configuration says which kind it is of.
+fn check_type(call: &Call<'_>, patch: &Value) -> Result<(), Status> {
+    let info = call.info();
+    let api_version = patch["apiVersion"].as_str().unwrap_or_default();
+    let kind = patch["kind"].as_str().unwrap_or_default();
+    if api_version == info.api_version() && kind == info.kind {
+        return Ok(());
+    }
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    Err(Status::bad_request(format!("invalid object type: {group}/{version}, Kind={kind}")))
+}
+
 /// Server-side apply: makes the object where it isn't there.
 async fn apply(call: &mut Call<'_>, part: Part, patch: Value) -> Result<Response, Status> {
-    let strictness = body::strictness(call.options, "PatchOptions")?;
-    let type_id = call.info().type_id();
-    let checked = schema::decode_value(type_id, patch.clone(), strictness)?;
-    call.warnings.extend(checked.warnings);
+    check_type(call, &patch)?;
     loop {
         if call.server.db().get_key(&call.key(call.name)).is_none() {
             if part != Part::Main {

@@ -69,12 +69,6 @@ pub(crate) async fn put_value(
     reset: bool,
 ) -> Result<Response, Status> {
     let owners = Owners::of(reset);
-    if meta(&object, "name").is_empty() {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({} based on URL) was undeterminable: name must be provided",
-            call.name
-        )));
-    }
     check_identity(call, &mut object)?;
     call.kind.set_defaults(&mut object);
     let creates = part == Part::Main && call.kind.allows_create_on_update();
@@ -116,8 +110,12 @@ pub(crate) fn check_uid(call: &Call<'_>, new: &Value, old: &Value) -> Result<(),
 pub(crate) fn check_identity(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
     let own = meta(object, "name").to_owned();
     if own.is_empty() {
-        set_meta(object, "name", call.name);
-    } else if own != call.name {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            call.name
+        )));
+    }
+    if own != call.name {
         return Err(Status::bad_request(format!(
             "the name of the object ({own}) does not match the name on the URL ({})",
             call.name
@@ -128,10 +126,9 @@ pub(crate) fn check_identity(call: &Call<'_>, object: &mut Value) -> Result<(), 
         if own.is_empty() {
             set_meta(object, "namespace", call.namespace);
         } else if own != call.namespace {
-            return Err(Status::bad_request(format!(
-                "the namespace of the object ({own}) does not match the namespace on the URL ({})",
-                call.namespace
-            )));
+            return Err(Status::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
         }
     }
     Ok(())
