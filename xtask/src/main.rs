@@ -1,8 +1,11 @@
 //! The developer's commands: `cargo xtask COMMAND`.
 
 mod answers;
+mod demo;
 mod schema;
 mod server;
+mod setup;
+mod test;
 
 use clap::{Parser, Subcommand};
 
@@ -16,6 +19,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Builds, starts a two-node cluster, rolls out a web app and shows what happens.
+    Demo,
+    /// Runs every test, end to end with real containers and the real kubectl.
+    Test,
     /// Replays recorded exchanges with upstream's API server and prints each topic's share.
     Answers(answers::Args),
     /// Generates the schema table and the descriptions from registry packages (needs pip, cargo, a network).
@@ -25,6 +32,8 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Command::Demo => demo::run(),
+        Command::Test => test::run().await,
         Command::Answers(args) => answers::run(args).await,
         Command::Schema(args) => schema::run(&args),
     }

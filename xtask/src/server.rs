@@ -192,16 +192,6 @@ impl Running {
         Target::new(&self.url, token.trim(), &self.data.path().join("pki/ca.crt"))
     }
 
-    /// Its data directory.
-    pub fn data_dir(&self) -> &Path {
-        self.data.path()
-    }
-
-    /// Its process.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What it printed.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.data.path().join("cox.log")).unwrap_or_default()

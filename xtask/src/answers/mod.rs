@@ -51,6 +51,22 @@ pub struct Args {
     cox: Option<PathBuf>,
 }
 
+/// Plays everything quietly against a fresh server of this binary and holds the floor.
+pub async fn hold_floor(from: &std::path::Path, floor: &std::path::Path, cox: &std::path::Path) -> Result<()> {
+    run(Args {
+        what: Vec::new(),
+        from: from.to_owned(),
+        server: None,
+        token: None,
+        ca: None,
+        differences: 0,
+        quiet: true,
+        floor: Some(floor.to_owned()),
+        cox: Some(cox.to_owned()),
+    })
+    .await
+}
+
 /// Plays the scenarios and prints the shares.
 pub async fn run(args: Args) -> Result<()> {
     let scenarios = scenario::load(&args.from, &args.what)?;
