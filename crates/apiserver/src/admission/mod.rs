@@ -2,13 +2,18 @@
 //! the kind.
 //! Source: <https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/>
 
+mod certificates;
 mod default_classes;
 mod default_tolerations;
+mod limit_ranger;
 mod namespace_lifecycle;
+mod node_restriction;
 mod node_taint;
+mod pod_preset;
 mod priority;
 pub(crate) mod quota;
 mod roles;
+mod runtime_class;
 mod service_account;
 mod storage_protection;
 
@@ -100,13 +105,18 @@ impl Admission {
         Admission {
             plugins: vec![
                 Box::new(namespace_lifecycle::NamespaceLifecycle),
+                Box::new(limit_ranger::LimitRanger),
                 Box::new(service_account::ServiceAccount),
+                Box::new(pod_preset::PodPreset),
+                Box::new(node_restriction::NodeRestriction),
                 Box::new(node_taint::TaintNodesByCondition),
                 Box::new(priority::Priority),
                 Box::new(default_tolerations::DefaultTolerationSeconds),
                 Box::new(storage_protection::StorageObjectInUseProtection),
                 Box::new(default_classes::DefaultStorageClass),
                 Box::new(default_classes::DefaultIngressClass),
+                Box::new(runtime_class::RuntimeClass),
+                Box::new(certificates::CertificateApproval),
                 Box::new(roles::Escalation),
             ],
         }

@@ -141,14 +141,14 @@ mod tests {
         assert_eq!(value["metadata"], json!({}));
     }
 
-    #[test]
-    fn a_list_is_as_long_as_it_says() {
+    #[tokio::test]
+    async fn a_list_is_as_long_as_it_says() {
         let info = cox_api::kinds::by_kind("", "v1", "Pod").unwrap().info();
         for count in [0usize, 1, 2, 5000] {
             let items = (0..count).map(|at| made(&format!("p{at}"), at as u64 + 1)).collect();
             let listing = Listing { items, revision: 7, continue_token: Some("t".into()), remaining: Some(3) };
             let (stream, length) = list(info, listing);
-            let bytes: Vec<u8> = futures::executor::block_on_stream(stream).flatten().collect();
+            let bytes: Vec<u8> = stream.collect::<Vec<Bytes>>().await.concat();
             assert_eq!(bytes.len() as u64, length);
             let value: Value = serde_json::from_slice(&bytes).unwrap();
             assert_eq!(value["items"].as_array().map(Vec::len), Some(count));

@@ -11,6 +11,7 @@ use cox_store::{Expect, Key, Txn};
 use serde_json::{Value, json};
 
 use super::Special;
+use crate::admission::{Attempt, Operation};
 use crate::core::body::{self, Expected};
 use crate::core::call::{Call, meta};
 use crate::core::update::{Changed, Owners, change};
@@ -35,11 +36,10 @@ impl Special for EvictionOf {
         let eviction = decoded.value;
         let name = meta(&eviction, "name");
         if name != call.name {
-            return Err(Status::bad_request(format!(
-                "name in URL does not match name in Eviction object: {:?} vs {name:?}",
-                call.name
-            )));
+            return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }
+        let attempt = Attempt::of(call, Operation::Create, call.name.to_owned(), None);
+        call.server.admission().validate(&attempt, Some(&eviction), &mut call.warnings)?;
         let options = &eviction["deleteOptions"];
         let dry_run =
             call.options.dry_run || options["dryRun"].as_array().is_some_and(|words| !words.is_empty());

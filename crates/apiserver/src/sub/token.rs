@@ -7,6 +7,7 @@ use cox_api::{Body, FieldErrors, Path, Response, Status, Verb};
 use serde_json::{Value, json};
 
 use super::Special;
+use crate::admission::{Attempt, Operation};
 use crate::auth::{Bound, Reference};
 use crate::core::body::{self, Expected};
 use crate::core::call::{Call, meta};
@@ -59,6 +60,9 @@ impl Special for TokenOf {
         }
         let asked = spec["expirationSeconds"].as_i64().unwrap_or(DEFAULT_SECONDS);
         check_seconds(asked)?;
+        let attempt = Attempt::of(call, Operation::Create, call.name.to_owned(), None);
+        call.server.admission().validate(&attempt, Some(&request), &mut call.warnings)?;
+        let spec = &request["spec"];
         let mut bound = bound_object(call, &spec["boundObjectRef"].clone())?;
         let audiences: Vec<String> = serde_json::from_value(spec["audiences"].clone()).unwrap_or_default();
         let mut seconds = asked;
