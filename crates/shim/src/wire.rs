@@ -77,7 +77,7 @@ impl Decoder {
     }
 
     /// The next whole frame, if it is there.
-    pub fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+    pub fn take<T: DeserializeOwned>(&mut self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
         let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
         let Some(header) = self.bytes.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
         let number =
@@ -114,15 +114,15 @@ mod tests {
         let second = encode(&vec![1, 2, 3], 0).unwrap();
         assert_eq!(send(&a, &first[..3], &[writer.as_fd()]).unwrap(), 3);
         decoder.fill(&b).unwrap();
-        assert!(decoder.next::<String>().unwrap().is_none());
+        assert!(decoder.take::<String>().unwrap().is_none());
         send(&a, &first[3..], &[]).unwrap();
         send(&a, &second, &[]).unwrap();
         while decoder.bytes.len() < first.len() + second.len() {
             decoder.fill(&b).unwrap();
         }
-        let (text, fds) = decoder.next::<String>().unwrap().unwrap();
+        let (text, fds) = decoder.take::<String>().unwrap().unwrap();
         assert_eq!((text.as_str(), fds.len()), ("first", 1));
-        let (numbers, none) = decoder.next::<Vec<u8>>().unwrap().unwrap();
+        let (numbers, none) = decoder.take::<Vec<u8>>().unwrap().unwrap();
         assert_eq!((numbers, none.len()), (vec![1, 2, 3], 0));
         drop(writer);
         let mut passed = std::fs::File::from(fds.into_iter().next().unwrap());
@@ -136,8 +136,8 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         let mut decoder = Decoder { bytes: vec![0xff; 64], fds: VecDeque::new() };
-        assert!(decoder.next::<String>().is_err());
+        assert!(decoder.take::<String>().is_err());
         let mut decoder = Decoder { bytes: encode(&"x", 2).unwrap(), fds: VecDeque::new() };
-        assert!(decoder.next::<String>().is_err());
+        assert!(decoder.take::<String>().is_err());
     }
 }

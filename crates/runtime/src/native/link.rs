@@ -54,7 +54,7 @@ impl Incoming {
     /// The next message; `None` at the end.
     pub async fn next(&mut self) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
         loop {
-            if let Some(message) = self.decoder.next()? {
+            if let Some(message) = self.decoder.take()? {
                 return Ok(Some(message));
             }
             let stream = self.link.stream.clone();

@@ -264,16 +264,16 @@ fn devices(config: &ContainerConfig) -> Result<(Vec<DeviceNode>, Vec<DeviceRule>
     Ok((nodes, rules))
 }
 
+/// Directories of `/dev` that every container has its own of, or that aren't about devices.
+const OWN_DIRS: [&str; 7] = ["pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"];
+
 /// All of the host's, but for what every container has its own of.
 fn host_devices(dir: &Path, nodes: &mut Vec<DeviceNode>) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() => {
-                if !["pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"].iter().any(|n| name == *n)
-                {
-                    host_devices(&path, nodes);
-                }
+            Ok(kind) if kind.is_dir() && !OWN_DIRS.iter().any(|own| name == *own) => {
+                host_devices(&path, nodes);
             }
             Ok(kind) if (kind.is_char_device() || kind.is_block_device()) && name != "console" => {
                 nodes.extend(device_node(&path, &path));

@@ -228,7 +228,7 @@ pub mod tests {
             ARCH => arch,
             _ => {
                 let arg = args[((at - ARGS) / 8) as usize];
-                if (at - ARGS) % 8 == 0 { arg as u32 } else { (arg >> 32) as u32 }
+                if (at - ARGS).is_multiple_of(8) { arg as u32 } else { (arg >> 32) as u32 }
             }
         };
         let (mut at, mut a) = (0usize, 0u32);

@@ -316,8 +316,14 @@ fn kill_rest(join_files: &[std::path::PathBuf]) {
 /// A process may fork between the look and the blow. What survives all rounds is left to the agent.
 const KILL_ROUNDS: u32 = 8;
 
+/// How many there were.
 fn kill_members(procs: &Path) -> usize {
     let text = std::fs::read_to_string(procs).unwrap_or_default();
-    let pids = text.lines().filter_map(|line| line.parse().ok()).filter_map(Pid::from_raw);
-    pids.map(|pid| kill_process(pid, Signal::KILL)).count()
+    let mut count = 0;
+    for pid in text.lines().filter_map(|line| line.parse().ok()).filter_map(Pid::from_raw) {
+        // Gone in between is what is wanted.
+        let _ = kill_process(pid, Signal::KILL);
+        count += 1;
+    }
+    count
 }

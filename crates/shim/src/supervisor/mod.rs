@@ -128,7 +128,7 @@ impl Supervisor {
         let open = connection.flush(&self.poll).and_then(|()| connection.fill());
         loop {
             let Some(connection) = self.connections.get_mut(&token) else { return };
-            match connection.decoder().next() {
+            match connection.decoder().take() {
                 Ok(Some((request, fds))) => self.call(token, request, fds),
                 Ok(None) => break,
                 Err(_) => return self.close(token),

@@ -112,7 +112,7 @@ impl Supervisor {
             if let Some(log) = &mut container.log {
                 log.write(stream, &buffer[..count]);
             }
-            self.to_clients(key, stream, &buffer[..count]);
+            self.pass_to_clients(key, stream, &buffer[..count]);
         }
         self.buffer = buffer;
         if count == 0 {
@@ -159,7 +159,7 @@ impl Supervisor {
         }
     }
 
-    fn to_clients(&mut self, key: ContainerKey, stream: Stream, data: &[u8]) {
+    fn pass_to_clients(&mut self, key: ContainerKey, stream: Stream, data: &[u8]) {
         for (connection, attached) in self.attached.iter_mut().filter(|(_, a)| a.container == key) {
             let Some(output) = &mut attached.outputs[stream as usize] else { continue };
             let written = if output.pending.is_empty() { write_some(&output.fd, data) } else { Some(0) };
@@ -250,7 +250,7 @@ impl Supervisor {
                 true
             }
             Ok(count) => {
-                self.to_container(key, &buffer[..count]);
+                self.pass_to_container(key, &buffer[..count]);
                 false
             }
         };
@@ -273,7 +273,7 @@ impl Supervisor {
         }
     }
 
-    fn to_container(&mut self, key: ContainerKey, data: &[u8]) {
+    fn pass_to_container(&mut self, key: ContainerKey, data: &[u8]) {
         let Some(container) = self.containers.get_mut(&key) else { return };
         let Some(input) = &mut container.input else { return };
         let written = if input.pending.is_empty() { write_some(&input.fd, data) } else { Some(0) };
