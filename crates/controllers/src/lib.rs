@@ -1,6 +1,7 @@
 //! The controllers: a folder each, with a pure plan and a thin shell that acts.
 
 mod common;
+mod daemonset;
 mod deployment;
 mod endpoints;
 mod endpointslice;
