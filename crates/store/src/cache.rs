@@ -272,3 +272,29 @@ impl Cache {
         left
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cox_api::Header;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_snapshot_in_the_middle_of_a_batch_says_what_it_has() {
+        let cache = Cache::new(Env::real(), Limits::default());
+        cache.loaded(5);
+        let put = |prefix: &str, revision| {
+            let header = Header { name: "a".into(), ..Header::default() };
+            let object = Object::new(&json!({"metadata": {"name": "a"}}), header, revision);
+            Change { key: Key::new(prefix, "", "a"), revision, after: Some(object) }
+        };
+        cache.apply(&[put("pods", 6)]);
+        cache.apply(&[put("nodes", 7)]);
+        // Neither is announced yet: a watch from a snapshot must not bring again what the snapshot has.
+        let revision_of = |prefix: &str| cache.snapshot(prefix).revision();
+        assert_eq!([revision_of("pods"), revision_of("nodes"), revision_of("leases")], [6, 7, 5]);
+        cache.reached(7);
+        assert_eq!([revision_of("pods"), revision_of("nodes"), revision_of("leases")], [7, 7, 7]);
+    }
+}

@@ -131,6 +131,64 @@ async fn writers_share_a_sync_and_a_full_queue_says_so() {
     assert_eq!(env.elapsed() - begin, Duration::from_millis(20));
 }
 
+/// While a batch is on its way, the next one is checked against it, and the one before becomes visible.
+#[tokio::test(start_paused = true)]
+async fn batches_overlap_without_losing_sight_of_each_other() {
+    let env = world();
+    let plan = Arc::new(Plan {
+        always: Fault { before: Duration::from_millis(10), ..Fault::default() },
+        ..Plan::default()
+    });
+    let store = open(&env, &Memory::new(env.clone()).with_faults(plan.clone())).await;
+    let first = store.commit(put("a", Expect::Absent, 1)).await.expect("put").revision;
+    let begin = env.elapsed();
+    let timed = |millis: u64, txn: Txn| {
+        let (env, store) = (&env, &store);
+        async move {
+            env.sleep(Duration::from_millis(millis)).await;
+            let result = store.commit(txn).await;
+            (result, (env.elapsed() - begin).as_millis())
+        }
+    };
+    let (won, lost, other) = futures::join!(
+        timed(0, put("a", Expect::Revision(first), 2)),
+        timed(5, put("a", Expect::Revision(first), 3)),
+        timed(5, put("b", Expect::Absent, 1)),
+    );
+    assert_eq!((won.0.expect("put").revision, won.1), (first + 1, 10), "it doesn't wait for the next batch");
+    assert_eq!((conflict(lost.0).map(|object| object.revision()), lost.1), (Some(first + 1), 20));
+    assert_eq!((other.0.expect("put").revision, other.1), (first + 2, 20));
+    assert_eq!(store.get(&key("n", "a")).map(|object| number(&object)), Some(2));
+}
+
+/// Whoever hears of a commit sees it, on any thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_answered_write_is_visible_on_every_thread() {
+    let env = Env::real();
+    let store = open(&env, &Memory::new(env.clone())).await;
+    let writers: Vec<_> = (0..4)
+        .map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let name = format!("w{writer}");
+                for at in 0..3000 {
+                    let done = store.commit(put(&name, Expect::Any, at)).await.expect("put");
+                    assert!(store.revision() >= done.revision);
+                    let snapshot = store.snapshot("pods");
+                    assert!(snapshot.revision() >= done.revision);
+                    let path = format!("n/{name}");
+                    assert_eq!(snapshot.get(&path).map(|object| object.revision()), Some(done.revision));
+                    let newest = snapshot.iter().map(|(_, object)| object.revision()).max();
+                    assert!(newest <= Some(snapshot.revision()), "a snapshot has what is after it");
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.expect("no panic");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn history_ends_by_age_where_nothing_is_written() {
     let env = world();

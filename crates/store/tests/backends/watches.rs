@@ -241,6 +241,7 @@ pub async fn a_list_and_its_watch_fit_together(medium: &Medium) {
                 _ => built.insert(event.key.to_string(), event.revision()),
             };
             assert_eq!(before, event.previous.as_ref().map(cox_api::Object::revision));
+            assert!(before.is_none_or(|before| before < event.revision()), "an event comes twice");
         }
         assert_eq!(built.into_iter().collect::<Vec<_>>(), now);
     }
