@@ -45,7 +45,10 @@ impl Cluster {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let mut cluster = Cluster { data, holder, flags, cox: None };
         cluster.until("the network namespace", 10, |cluster| {
-            cluster.inside("/bin/busybox").args(["ip", "link", "show", "lo"]).output().is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains(",UP"))
+            // Until it has its own, the holder is still in ours.
+            let netns = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).ok();
+            let own = netns(&cluster.holder.id().to_string());
+            own.is_some() && own != netns("self") && cluster.inside("/bin/busybox").args(["ip", "link", "show", "lo"]).output().is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains(",UP"))
         });
         cluster.up();
         cluster.build_image(IMAGE);

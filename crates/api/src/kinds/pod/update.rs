@@ -221,7 +221,7 @@ mod tests {
     fn what_may_change_may() {
         let old = pod(|_| {});
         for new in [
-            pod(|spec| spec["containers"][0]["image"] = "other:v2".into()),
+            pod(|spec| spec["containers"][0]["image"] = "other".into()),
             pod(|spec| spec["activeDeadlineSeconds"] = 5.into()),
             pod(|spec| spec["tolerations"][0]["tolerationSeconds"] = 5.into()),
             pod(|spec| {
