@@ -13,7 +13,7 @@ const ANNOTATION: &str = "kubernetes.io/limit-ranger";
 
 pub(super) struct LimitRanger;
 
-type Amounts = BTreeMap<String, Quantity>;
+pub(super) type Amounts = BTreeMap<String, Quantity>;
 
 fn ranges(attempt: &Attempt<'_>) -> Vec<Value> {
     attempt
@@ -82,16 +82,16 @@ fn amounts(value: &Value) -> Amounts {
         .collect()
 }
 
-fn requests(container: &Value) -> Amounts {
+pub(super) fn requests(container: &Value) -> Amounts {
     amounts(&container["resources"]["requests"])
 }
 
-fn limits(container: &Value) -> Amounts {
+pub(super) fn limits(container: &Value) -> Amounts {
     amounts(&container["resources"]["limits"])
 }
 
 /// What a pod takes: containers together, and no less than an init container with the sidecars before it.
-fn sum(pod: &Value, of: impl Fn(&Value) -> Amounts) -> Amounts {
+pub(super) fn sum(pod: &Value, of: impl Fn(&Value) -> Amounts) -> Amounts {
     let add = |total: &mut Amounts, more: &Amounts| {
         for (key, amount) in more {
             let entry = total.entry(key.clone()).or_insert(Quantity::ZERO);

@@ -10,6 +10,7 @@ mod namespace_lifecycle;
 mod node_restriction;
 mod node_taint;
 mod pod_preset;
+mod pod_security;
 mod priority;
 pub(crate) mod quota;
 mod roles;
@@ -117,6 +118,7 @@ impl Admission {
                 Box::new(default_classes::DefaultIngressClass),
                 Box::new(runtime_class::RuntimeClass),
                 Box::new(certificates::CertificateApproval),
+                Box::new(pod_security::PodSecurity),
                 Box::new(roles::Escalation),
             ],
         }

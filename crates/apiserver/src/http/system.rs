@@ -8,7 +8,8 @@ use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::discovery;
+use super::accept::{self, Form, Purpose, Shape};
+use super::{discovery, encode};
 use super::handle::Connection;
 use super::reply::{Answered, Reply, text, whole};
 use crate::server::ApiServer;
@@ -34,11 +35,18 @@ pub(super) async fn answer(server: &ApiServer, connection: &Connection, request:
         [probe @ ("healthz" | "livez" | "readyz"), rest @ ..] => health(server, probe, &rest.join("/"), query),
         ["version"] => document(&version()),
         ["metrics"] => metrics(server),
-        ["api"] => by_form(&accept, true, &connection.address),
-        ["apis"] => by_form(&accept, false, &connection.address),
-        ["api", version] => known(discovery::resource_list("", version)),
-        ["apis", group] => known(discovery::group(group)),
-        ["apis", group, version] => known(discovery::resource_list(group, version)),
+        ["api"] => by_form(&accept, true, &connection.address)?,
+        ["apis"] => by_form(&accept, false, &connection.address)?,
+        ["api", version] => in_form(&accept, discovery::resource_list("", version).ok_or_else(Status::no_such_path)?)?,
+        ["apis", group] => match discovery::group(group) {
+            Some(value) => in_form(&accept, value)?,
+            None => not_found(),
+        },
+        ["apis", group, version] => match discovery::resource_list(group, version) {
+            Some(value) => in_form(&accept, value)?,
+            None if discovery::has_group(group) => return Err(Status::no_such_path()),
+            None => not_found(),
+        },
         ["openapi", "v3"] => tagged(&request, &openapi::v3_index()),
         ["openapi", "v3", "api", version] => of_option(&request, openapi::v3("", version)),
         ["openapi", "v3", "apis", group, version] => of_option(&request, openapi::v3(group, version)),
@@ -63,8 +71,10 @@ fn not_found() -> Answered {
     text(404, "404 page not found\n")
 }
 
-fn known(value: Option<Value>) -> Answered {
-    value.map_or_else(not_found, |value| document(&value))
+/// A document in the encoding that the client asked for.
+fn in_form(accept: &str, value: Value) -> Result<Answered, Status> {
+    let form = accept::choose(Some(accept), Purpose::Object)?;
+    Ok(encode::of_value(200, &value, Form { shape: Shape::Whole, ..form }))
 }
 
 fn of_option(request: &http::Request<Incoming>, value: Option<Value>) -> Answered {
@@ -85,29 +95,29 @@ fn tagged(request: &http::Request<Incoming>, value: &Value) -> Answered {
 }
 
 /// `/api` and `/apis`: plain, or everything at once where the client knows how to read it.
-fn by_form(accept: &str, core: bool, address: &str) -> Answered {
+fn by_form(accept: &str, core: bool, address: &str) -> Result<Answered, Status> {
     for range in accept.split(',').map(str::trim) {
-        if range.contains("as=APIGroupDiscoveryList") && range.contains("g=apidiscovery.k8s.io") && range.starts_with("application/json") {
-            let version = if range.contains("v=v2beta1") { "v2beta1" } else { "v2" };
-            let mut value = discovery::aggregated(core);
-            value["apiVersion"] = format!("apidiscovery.k8s.io/{version}").into();
+        let parts: Vec<&str> = range.split(';').map(str::trim).collect();
+        let aggregated = ["application/json", "as=APIGroupDiscoveryList", "g=apidiscovery.k8s.io", "v=v2"];
+        if aggregated.iter().all(|part| parts.contains(part)) {
+            let value = discovery::aggregated(core);
             let bytes = value.to_string();
             let tag = discovery::etag(bytes.as_bytes());
             let mut answered = whole(200, "application/json", bytes);
-            let media_type = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
-            if let (Ok(media_type), Ok(tag)) = (HeaderValue::from_str(&media_type), HeaderValue::from_str(&tag)) {
-                answered.headers_mut().insert(CONTENT_TYPE, media_type);
+            const MEDIA_TYPE: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+            answered.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+            if let Ok(tag) = HeaderValue::from_str(&tag) {
                 answered.headers_mut().insert(ETAG, tag);
             }
             answered.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
             answered.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public"));
-            return answered;
+            return Ok(answered);
         }
         if range.starts_with("application/json") || range.starts_with("*/*") {
             break;
         }
     }
-    document(&if core { discovery::api_versions(address) } else { discovery::group_list() })
+    in_form(accept, if core { discovery::api_versions(address) } else { discovery::group_list() })
 }
 
 fn health(server: &ApiServer, probe: &str, check: &str, query: &str) -> Answered {
