@@ -15,6 +15,7 @@ mod podgc;
 mod replicaset;
 mod rootca;
 mod serviceaccount;
+mod statefulset;
 mod tainteviction;
 
 pub use manager::{Clients, ControllerConfig, ControllerManager};

@@ -57,6 +57,7 @@ impl ControllerManager {
         manager.spawn("replication-controller", crate::replicaset::run::<ReplicationController>);
         manager.spawn("deployment-controller", crate::deployment::run);
         manager.spawn("daemon-set-controller", crate::daemonset::run);
+        manager.spawn("statefulset-controller", crate::statefulset::run);
         manager.spawn("job-controller", crate::job::run);
         manager.spawn("endpoint-controller", crate::endpoints::run);
         manager.spawn("endpointslice-controller", |context| crate::endpointslice::run(context, ENDPOINTS_PER_SLICE));
