@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use cox_api::Header;
 use cox_env::Env;
 use cox_store::{Embedded, Expect, Key, Limits, Store, Txn};
 
@@ -209,6 +210,27 @@ async fn a_directory_has_one_store() {
     std::fs::write(&file, "x").expect("a file");
     let refused = Embedded::open(&file).await.err().expect("it is no directory");
     assert!(refused.to_string().starts_with("can't open the store at"), "{refused}");
+}
+
+/// A newer program may know more selectable fields than the one that wrote.
+#[tokio::test]
+async fn headers_of_another_epoch_are_made_anew() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = open(dir.path()).await;
+    let revision = write_pair(&store, 0, 5).await;
+    store.close().await;
+    for (epoch, expected) in [(0, None), (1, Some("5"))] {
+        let backend = Embedded::open_at(dir.path(), epoch).await.expect("the directory opens");
+        let describe: cox_store::Describe = std::sync::Arc::new(|_, value| {
+            Header::of(value, vec![("spec.number", value["spec"]["number"].to_string())])
+        });
+        let store = Store::open(Env::real(), Box::new(backend), Limits::default(), describe).await;
+        let store = store.expect("the store opens");
+        let object = store.get(&left(0).0).expect("it is there");
+        assert_eq!((object.revision(), number(&object)), (revision, 5));
+        assert_eq!(object.header().field("spec.number"), expected, "epoch {epoch}");
+        store.close().await;
+    }
 }
 
 fn journal_of(dir: &Path) -> PathBuf {

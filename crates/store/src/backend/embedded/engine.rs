@@ -8,7 +8,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::open_error;
 use super::record;
-use crate::backend::{Entry, Outcome, Record, Write};
+use crate::backend::{Entry, Outcome, Write};
 use crate::error::BackendError;
 use crate::key::ROOT;
 use crate::txn::OpKind;
@@ -25,7 +25,7 @@ const CACHE_BYTES: u64 = 1 << 20;
 pub(super) const QUIET: Duration = Duration::from_secs(20);
 
 /// The layout of keys and values. A different one is refused.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const FORMAT_KEY: &str = "meta/format";
 /// The last revision given, little-endian. In the same keyspace as the objects: one of its own would pin
 /// the journal, as it would never grow enough to be written out.
@@ -39,13 +39,15 @@ pub(super) struct Engine {
     objects: Keyspace,
     database: Database,
     revision: u64,
+    /// Headers of another epoch are made anew.
+    epoch: u64,
     /// Whether something was written since the memory was last freed.
     dirty: bool,
     scratch: Vec<u8>,
 }
 
 impl Engine {
-    pub(super) fn open(dir: &Path) -> Result<Engine, BackendError> {
+    pub(super) fn open(dir: &Path, epoch: u64) -> Result<Engine, BackendError> {
         let failed = |error: fjall::Error| match error {
             fjall::Error::Locked => BackendError::Locked { place: dir.display().to_string() },
             error => open_error(dir, error),
@@ -81,7 +83,7 @@ impl Engine {
         let revision = revision
             .and_then(|bytes| Some(u64::from_le_bytes((*bytes).try_into().ok()?)))
             .ok_or_else(|| open_error(dir, "it has no revision"))?;
-        Ok(Engine { objects, database, revision, dirty: true, scratch: Vec::new() })
+        Ok(Engine { objects, database, revision, epoch, dirty: true, scratch: Vec::new() })
     }
 
     pub(super) fn revision(&self) -> u64 {
@@ -93,8 +95,8 @@ impl Engine {
         self.objects.prefix(ROOT).map(|guard| {
             let (key, value) = guard.into_inner().map_err(|error| BackendError::Journal(error.into()))?;
             let key = String::from_utf8_lossy(&key).into_owned();
-            match record::decode(&value) {
-                Ok(object) => Ok(Entry { key, revision: object.revision(), record: Record::Object(object) }),
+            match record::decode(&value, self.epoch) {
+                Ok((revision, record)) => Ok(Entry { key, revision, record }),
                 Err(why) => Err(BackendError::Damaged { key, why: why.into() }),
             }
         })
@@ -131,7 +133,7 @@ impl Engine {
 
     fn encoded(&mut self, object: &Object, revision: u64) -> fjall::Slice {
         self.scratch.clear();
-        record::encode(object, revision, &mut self.scratch);
+        record::encode(object, self.epoch, revision, &mut self.scratch);
         let encoded = fjall::Slice::from(self.scratch.as_slice());
         // One large object isn't to keep its room for ever.
         self.scratch.shrink_to(64 << 10);

@@ -37,18 +37,30 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the directory, or makes it.
+    /// Opens the directory, or makes it; headers are of epoch 0.
     ///
     /// # Errors
     /// [`BackendError::Open`], [`BackendError::Locked`].
     pub async fn open(dir: impl Into<PathBuf>) -> Result<Embedded, BackendError> {
+        Embedded::open_at(dir, 0).await
+    }
+
+    /// Opens the directory, or makes it.
+    ///
+    /// Headers are kept with the objects. `epoch` changes whenever the same object may get another header
+    /// (a kind has a new selectable field): what was written under another epoch is described anew when it is
+    /// loaded. A hash of all kinds' selectable fields does.
+    ///
+    /// # Errors
+    /// [`BackendError::Open`], [`BackendError::Locked`].
+    pub async fn open_at(dir: impl Into<PathBuf>, epoch: u64) -> Result<Embedded, BackendError> {
         let place: PathBuf = dir.into();
         let (sender, commands) = mpsc::channel();
         let (opened, wait) = oneshot::channel();
         let dir = place.clone();
         std::thread::Builder::new()
             .name("store-journal".into())
-            .spawn(move || serve(&dir, opened, &commands))
+            .spawn(move || serve(&dir, epoch, opened, &commands))
             .map_err(|error| open_error(&place, error))?;
         wait.await.unwrap_or(Err(BackendError::Closed))?;
         Ok(Embedded { place, thread: Mutex::new(Some(sender)) })
@@ -70,8 +82,8 @@ fn open_error(place: &Path, source: impl Into<Box<dyn std::error::Error + Send +
 }
 
 /// The thread.
-fn serve(dir: &Path, opened: Answer<()>, commands: &mpsc::Receiver<Command>) {
-    let mut engine = match Engine::open(dir) {
+fn serve(dir: &Path, epoch: u64, opened: Answer<()>, commands: &mpsc::Receiver<Command>) {
+    let mut engine = match Engine::open(dir, epoch) {
         Ok(engine) => engine,
         Err(error) => {
             let _ = opened.send(Err(error));

@@ -1,7 +1,7 @@
 //! A value in the embedded store: revision and header, so that a restart parses no JSON, then the JSON.
 //!
 //! ```text
-//! format (1 byte) | revision | namespace | name | uid
+//! format (1 byte) | header epoch | revision | namespace | name | uid
 //!   | labels: count, (key, value)* | owners: count, (uid, controller: 1 byte)* | fields: count, (path, value)*
 //!   | length of the JSON's head | head | tail
 //! ```
@@ -10,14 +10,17 @@
 use bytes::Bytes;
 use cox_api::{Header, Object, Owner};
 
-const FORMAT: u8 = 1;
+use crate::backend::Record;
+
+const FORMAT: u8 = 2;
 
 /// More labels, owners or fields than this are damage, not an object.
 const COUNT_MAX: u64 = 1 << 20;
 
-pub(super) fn encode(object: &Object, revision: u64, out: &mut Vec<u8>) {
+pub(super) fn encode(object: &Object, epoch: u64, revision: u64, out: &mut Vec<u8>) {
     let header = object.header();
     out.push(FORMAT);
+    number(out, epoch);
     number(out, revision);
     text(out, &header.namespace);
     text(out, &header.name);
@@ -56,12 +59,14 @@ fn text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Reads a value; the JSON is copied once and not looked into.
-pub(super) fn decode(bytes: &[u8]) -> Result<Object, &'static str> {
+/// Reads a value: its revision, and the object. The JSON is copied once and not looked into. A header of
+/// another epoch isn't used: the object has to be described anew.
+pub(super) fn decode(bytes: &[u8], epoch: u64) -> Result<(u64, Record), &'static str> {
     let mut rest = Reader(bytes);
     if rest.byte()? != FORMAT {
         return Err("its format is unknown");
     }
+    let current = rest.number()? == epoch;
     let revision = rest.number()?;
     let mut header =
         Header { namespace: rest.text()?, name: rest.text()?, uid: rest.text()?, ..Header::default() };
@@ -79,7 +84,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Object, &'static str> {
         return Err(SHORT);
     }
     let json = Bytes::copy_from_slice(rest.0);
-    Ok(Object::from_parts(json.slice(..cut), json.slice(cut..), header, revision))
+    let object = Object::from_parts(json.slice(..cut), json.slice(cut..), header, revision);
+    Ok((revision, if current { Record::Object(object) } else { Record::Json(object.json()) }))
 }
 
 const SHORT: &str = "it ends too early";
@@ -131,16 +137,18 @@ mod tests {
             Header::of(&value, vec![("spec.nodeName", "x".repeat(300)), ("status.phase", String::new())]);
         let object = Object::new(&value, header, 0);
         let mut bytes = Vec::new();
-        encode(&object, u64::MAX, &mut bytes);
+        encode(&object, 7, u64::MAX, &mut bytes);
         (object.at(u64::MAX), bytes)
     }
 
     #[test]
     fn a_record_comes_back() {
         let (object, bytes) = record();
-        let back = decode(&bytes).expect("a record");
+        let Ok((u64::MAX, Record::Object(back))) = decode(&bytes, 7) else { panic!("no object") };
         assert_eq!(back.header(), object.header());
         assert_eq!((back.revision(), back.json()), (object.revision(), object.json()));
+        let Ok((u64::MAX, Record::Json(json))) = decode(&bytes, 8) else { panic!("an old header is used") };
+        assert_eq!(json, object.json());
     }
 
     #[test]
@@ -148,9 +156,12 @@ mod tests {
         let (object, bytes) = record();
         let json = object.parts().1.len();
         for end in 0..bytes.len() - json {
-            assert!(decode(&bytes[..end]).is_err(), "cut at {end}");
+            assert!(decode(&bytes[..end], 7).is_err(), "cut at {end}");
         }
-        assert!(decode(&[9]).is_err());
-        assert!(decode(&[FORMAT, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]).is_err());
+        assert!(decode(&[9], 7).is_err());
+        assert!(
+            decode(&[FORMAT, 7, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], 7)
+                .is_err()
+        );
     }
 }
