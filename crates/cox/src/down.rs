@@ -73,6 +73,7 @@ async fn clear(node: &NodeLayout, layout: &Layout) -> Result<usize> {
         runtime.remove_sandbox(&sandbox.id).await?;
     }
     drop(runtime);
+    NativeRuntime::purge_kernel(&node.runtime()).context("the node's cgroups")?;
     cox_kubelet::remove_pod_dirs(&node.dir.join("kubelet")).context("the pods' volumes")?;
     let netns = layout.has_fabric().then(|| layout.data_dir.join("fabric").join(node.id.as_str()));
     let netns = netns.filter(|path: &std::path::PathBuf| Path::exists(path));

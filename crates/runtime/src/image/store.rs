@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::compression::whole_text;
 use super::layer;
+use crate::native::images_in_use;
 use crate::reference::{Reference, is_digest};
 use crate::types::{FsUsage, ImageConfig, ImageInfo};
 use crate::{Result, RuntimeError};
@@ -25,7 +27,9 @@ const LAYERS_MAX: usize = 200;
 /// The images of a node.
 ///
 /// Several processes may work on one store at the same time (`cox image load` beside a node): what another one has
-/// written is seen at the next look, and changes are made under a lock on a file.
+/// written is seen at the next look, and changes are made under a lock on a file. Several nodes may share one too, so
+/// that layers are unpacked once for all of them: an image stays while a container of any node uses it, also of a
+/// node that is stopped.
 pub struct ImageStore {
     dir: PathBuf,
     index: Mutex<Index>,
@@ -127,15 +131,45 @@ impl ImageStore {
         Ok(index)
     }
 
-    /// Keeps other processes from changing images meanwhile.
+    /// Keeps others from changing images meanwhile.
     fn lock(&self) -> Result<File> {
+        self.lock_for(FlockOperation::LockExclusive)
+    }
+
+    /// Keeps others from removing images meanwhile: until it is on disk that a container uses one.
+    pub(crate) fn hold(&self) -> Result<File> {
+        self.lock_for(FlockOperation::LockShared)
+    }
+
+    fn lock_for(&self, operation: FlockOperation) -> Result<File> {
         let path = self.dir.join("lock");
         let lock = || -> io::Result<File> {
             let file = File::create(&path)?;
-            rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+            rustix::fs::flock(&file, operation)?;
             Ok(file)
         };
         lock().map_err(RuntimeError::file("lock", &path))
+    }
+
+    /// Makes known that containers of the node with this state directory use images of the store.
+    pub(crate) fn add_user(&self, state_dir: &Path) -> Result<()> {
+        let state_dir = state_dir.canonicalize().map_err(RuntimeError::file("find", state_dir))?;
+        let _lock = self.lock()?;
+        let mut users = self.users()?;
+        if !users.insert(state_dir) {
+            return Ok(());
+        }
+        users.retain(|user| user.exists());
+        self.write_json(&self.users_path(), &users)
+    }
+
+    fn users(&self) -> Result<BTreeSet<PathBuf>> {
+        let path = self.users_path();
+        if path.exists() { read_json(&path) } else { Ok(BTreeSet::new()) }
+    }
+
+    fn users_path(&self) -> PathBuf {
+        self.dir.join("users.json")
     }
 
     fn names_path(&self) -> PathBuf {
@@ -222,6 +256,8 @@ impl ImageStore {
             )));
         }
         let id = digest_of(config);
+        // From the look at the layers on, so that none goes in between.
+        let _lock = self.lock()?;
         let mut image = StoredImage {
             id: id.clone(),
             layers: Vec::new(),
@@ -239,7 +275,6 @@ impl ImageStore {
             image.layers.push(layer);
             image.size_bytes += record.size_bytes;
         }
-        let _lock = self.lock()?;
         let mut index = self.index()?;
         self.write_json(&self.image_path(&id), &image)?;
         index.images.insert(id.clone(), image);
@@ -301,10 +336,14 @@ impl ImageStore {
     }
 
     fn collect_in(&self, index: &mut Index, in_use: &BTreeSet<String>) -> Result<()> {
-        let dead = index.dead(in_use);
-        if dead.is_empty() {
+        if index.dead(in_use).is_empty() {
             return Ok(());
         }
+        let mut in_use = in_use.clone();
+        for user in self.users()? {
+            in_use.extend(images_in_use(&user));
+        }
+        let dead = index.dead(&in_use);
         let mut layers = BTreeSet::new();
         for id in dead {
             let path = self.image_path(&id);
@@ -319,7 +358,8 @@ impl ImageStore {
             let path = self.layers_dir().join(layer);
             fs::remove_dir_all(&path).map_err(RuntimeError::file("remove", &path))?;
         }
-        Ok(())
+        // The same names again: by the file's change other processes see that images are gone.
+        self.write_json(&self.names_path(), &index.names)
     }
 
     /// What the layers use, as counted when they were unpacked.

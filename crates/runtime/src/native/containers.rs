@@ -39,7 +39,14 @@ impl Inner {
                 let group = inner.container_cgroup(&sandbox, &id)?;
                 let prepare = || {
                     let built = spec::build(&inner, &sandbox, &id, &dir, &record.config, &image, &group)?;
-                    make_dirs(&dir, &sandbox, &record)?;
+                    {
+                        // Somebody may have removed it since it was found.
+                        let _held = inner.images.hold()?;
+                        if inner.images.find(&image.id)?.is_none() {
+                            return Err(RuntimeError::NotFound { kind: "image", name: image.id.clone() });
+                        }
+                        make_dirs(&dir, &sandbox, &record)?;
+                    }
                     set_up_cgroup(&group, &record.config, &built.devices)?;
                     Ok(built.spec)
                 };

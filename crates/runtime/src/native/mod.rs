@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <state>/bin/cox-shim-<digest>      the supervisor's executable
-//! <state>/images/                    see `image`
+//! <state>/images/                    see `image`, unless nodes share a store
 //! <state>/pods/<sandbox>/            a sandbox: sandbox.json (ours), spec.json, state.json, shim.sock (the supervisor's)
 //! <state>/pods/<sandbox>/containers/<container>/   container.json, upper/, work/, rootfs/ (where it is mounted)
 //! ```
@@ -14,6 +14,7 @@ mod exec;
 mod images;
 mod link;
 mod model;
+mod purge;
 mod reconnect;
 mod records;
 mod sandboxes;
@@ -54,7 +55,7 @@ pub struct NativeRuntime {
 
 struct Inner {
     config: RuntimeConfig,
-    images: ImageStore,
+    images: Arc<ImageStore>,
     hierarchy: Arc<Hierarchy>,
     shim: ShimBinary,
     /// Files by which supervisors join their own cgroup.
@@ -68,20 +69,27 @@ impl NativeRuntime {
     /// Opens a node's runtime, made if it is missing, and finds the sandboxes that run. To be called inside a tokio
     /// runtime.
     pub async fn open(config: RuntimeConfig) -> Result<Self> {
-        let inner = blocking(move || Inner::prepare(config)).await?;
+        let dir = config.state_dir.join("images");
+        let images = blocking(move || ImageStore::open(&dir)).await?;
+        Self::open_with_images(config, Arc::new(images)).await
+    }
+
+    /// The same with an image store that other nodes of this machine share.
+    pub async fn open_with_images(config: RuntimeConfig, images: Arc<ImageStore>) -> Result<Self> {
+        let inner = blocking(move || Inner::prepare(config, images)).await?;
         let runtime = NativeRuntime { inner: Arc::new(inner) };
         runtime.inner.clone().reconnect_all().await?;
         Ok(runtime)
     }
 
     /// The image store, for commands that work on it without a node.
-    pub fn images(&self) -> &ImageStore {
+    pub fn images(&self) -> &Arc<ImageStore> {
         &self.inner.images
     }
 }
 
 impl Inner {
-    fn prepare(config: RuntimeConfig) -> Result<Self> {
+    fn prepare(config: RuntimeConfig, images: Arc<ImageStore>) -> Result<Self> {
         let state = &config.state_dir;
         for dir in [state.clone(), state.join("pods")] {
             std::fs::create_dir_all(&dir).map_err(RuntimeError::file("create", &dir))?;
@@ -90,13 +98,14 @@ impl Inner {
         let pods = state.join("pods");
         std::fs::set_permissions(&pods, std::fs::Permissions::from_mode(0o700))
             .map_err(RuntimeError::file("chmod", &pods))?;
+        images.add_user(state)?;
         let hierarchy = Arc::new(Hierarchy::detect().map_err(cgroup_error)?);
         // Beside the pods, so that no pod's memory limit counts a supervisor.
         let group = Cgroup::new(hierarchy.clone(), &config.cgroup_root).and_then(|root| root.child("shims"));
         let group = group.map_err(cgroup_error)?;
         group.create().map_err(cgroup_error)?;
         Ok(Inner {
-            images: ImageStore::open(&state.join("images"))?,
+            images,
             shim: ShimBinary::extract(&state.join("bin"))?,
             shim_cgroup: group.join_files(),
             hierarchy,

@@ -148,3 +148,21 @@ async fn many_sandboxes_at_once() {
     futures::future::join_all(all).await;
     node.finish().await;
 }
+
+#[tokio::test]
+async fn a_supervisor_keeps_nothing_open_that_the_agent_was_started_with() {
+    let node = Node::new().await;
+    // Not close-on-exec: what a shell or a test runner leaves open in its children is like this.
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let sandbox = node.sandbox().await;
+    drop(writer);
+    let reader = tokio::net::unix::pipe::Receiver::from_owned_fd(reader).unwrap();
+    let ended = async {
+        reader.readable().await.unwrap();
+        reader.try_read(&mut [0]).unwrap()
+    };
+    let count = tokio::time::timeout(PATIENCE, ended).await.expect("the pipe's other end is closed");
+    assert_eq!(count, 0);
+    assert_eq!(node.runtime.sandbox_status(&sandbox).await.unwrap().state, SandboxState::Ready);
+    node.finish().await;
+}

@@ -5,4 +5,6 @@ mod exec;
 mod isolation;
 mod life;
 mod node;
+mod purge;
+mod shared_images;
 mod streams;

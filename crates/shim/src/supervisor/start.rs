@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cox_sys::namespace::Namespaces;
-use cox_sys::process::{Forked, SingleThreaded, exit_now, fork};
+use cox_sys::process::{Forked, SingleThreaded, close_others, exit_now, fork};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use rustix::process::{DumpableBehavior, Signal};
@@ -49,6 +49,8 @@ fn start(dir: &Path) -> Result<Option<Supervisor>, String> {
     if let Forked::Parent { .. } = fork(&proof, Namespaces::empty(), None).map_err(text("fork"))? {
         exit_now(0);
     }
+    // What the agent was started with, a pipe for instance whose end somebody waits for, isn't the supervisor's.
+    close_others(&[]);
     rustix::process::setsid().map_err(|e| text("setsid")(e.into()))?;
     // It was executed through a descriptor, whose number would be its name.
     rustix::thread::set_name(c"cox-shim").map_err(|e| text("set name")(e.into()))?;
