@@ -1,8 +1,10 @@
 //! The controllers: a folder each, with a pure plan and a thin shell that acts.
 
 mod common;
+mod cronjob;
 mod daemonset;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod endpointslice;
 mod garbage;
@@ -17,5 +19,6 @@ mod rootca;
 mod serviceaccount;
 mod statefulset;
 mod tainteviction;
+mod ttlafterfinished;
 
 pub use manager::{Clients, ControllerConfig, ControllerManager};

@@ -59,6 +59,9 @@ impl ControllerManager {
         manager.spawn("daemon-set-controller", crate::daemonset::run);
         manager.spawn("statefulset-controller", crate::statefulset::run);
         manager.spawn("job-controller", crate::job::run);
+        manager.spawn("cronjob-controller", crate::cronjob::run);
+        manager.spawn("disruption-controller", crate::disruption::run);
+        manager.spawn("ttl-after-finished-controller", crate::ttlafterfinished::run);
         manager.spawn("endpoint-controller", crate::endpoints::run);
         manager.spawn("endpointslice-controller", |context| crate::endpointslice::run(context, ENDPOINTS_PER_SLICE));
         manager.spawn("namespace-controller", crate::namespace::run);

@@ -194,7 +194,7 @@ fn count_what_lost_its_finalizer(status: &mut JobStatus, all: &[Arc<Pod>]) {
     let Some(uncounted) = &mut status.uncounted_terminated_pods else { return };
     let held: BTreeSet<&str> =
         all.iter().filter(|pod| view::has_finalizer(pod)).map(|pod| uid(&**pod)).collect();
-    let mut count = |list: &mut Option<Vec<String>>, number: &mut Option<i32>| {
+    let count = |list: &mut Option<Vec<String>>, number: &mut Option<i32>| {
         let before = list.as_ref().map_or(0, Vec::len);
         if let Some(list) = list {
             list.retain(|uid| held.contains(uid.as_str()));
