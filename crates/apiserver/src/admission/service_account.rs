@@ -59,6 +59,12 @@ fn check_mirror(attempt: &Attempt<'_>, pod: &Value) -> Result<(), Status> {
     if !text(&spec["serviceAccountName"]).is_empty() {
         return Err(attempt.forbidden("a mirror pod may not reference service accounts"));
     }
+    let volumes = || each(&spec["volumes"]);
+    let projects =
+        |kind: &str| volumes().flat_map(|volume| each(&volume["projected"]["sources"])).any(|one| one.get(kind).is_some());
+    if volumes().any(|volume| volume.get("secret").is_some()) || projects("secret") {
+        return Err(attempt.forbidden("a mirror pod may not reference secrets"));
+    }
     if each(&spec["volumes"])
         .flat_map(|volume| each(&volume["projected"]["sources"]))
         .any(|source| source.get("serviceAccountToken").is_some())

@@ -137,9 +137,15 @@ impl Tokens {
         let wanted = audiences.unwrap_or(&self.audiences);
         let audiences: Vec<String> = wanted.iter().filter(|word| claims.aud.contains(word)).cloned().collect();
         if audiences.is_empty() {
+            // As Go shows lists.
+            let list = |words: &[String]| {
+                let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+                format!("[{}]", quoted.join(" "))
+            };
             return Err(format!(
-                "token audiences {:?} is invalid for the target audiences {wanted:?}",
-                claims.aud
+                "token audiences {} is invalid for the target audiences {}",
+                list(&claims.aud),
+                list(wanted)
             ));
         }
         let user = self.user(&claims, now)?;

@@ -1,7 +1,7 @@
 //! Making an object.
 
 use cox_api::schema;
-use cox_api::{Body, FieldErrors, Response, Scope, Status, meta as metadata_rules};
+use cox_api::{Body, Response, Scope, Status, meta as metadata_rules};
 use cox_store::{Expect, Txn};
 use serde_json::Value;
 
@@ -35,6 +35,7 @@ pub(crate) async fn create_value(
 ) -> Result<Response, Status> {
     settle_namespace(call, &mut object)?;
     call.kind.set_defaults(&mut object);
+    call.warnings.extend(metadata_rules::drop_repeated_owners(&mut object));
     if !matches!(meta(&object, "resourceVersion"), "" | "0") {
         return Err(Status::internal("resourceVersion should not be set on objects to be created"));
     }
@@ -64,10 +65,7 @@ pub(crate) async fn create_applied(call: &mut Call<'_>, mut object: Value) -> Re
         prepare(call, &mut object);
         let name = meta(&object, "name").to_owned();
         let reservation = call.server.allocators().begin_create(call, &mut object)?;
-        let mut errors = FieldErrors::new();
-        metadata_rules::validate_create(&object, call.info(), call.kind.name_rule(), &mut errors);
-        call.kind.validate_create(&object, &mut errors);
-        call.refuse_invalid(&name, &errors)?;
+        call.refuse_invalid(&name, &metadata_rules::check_create(call.kind, &object))?;
         if tries == 1 {
             call.warnings.extend(call.kind.warnings(&object, None));
         }

@@ -1,6 +1,6 @@
 //! Patching an object.
 
-use cox_api::{Body, FieldErrors, Part, PatchKind, Path, Response, Status, patch as patches, schema};
+use cox_api::{Body, FieldErrors, Part, PatchKind, Path, Reason, Response, Status, patch as patches, schema};
 use serde_json::Value;
 
 use super::body;
@@ -17,8 +17,6 @@ pub const MERGE_PATCH: &str = "application/merge-patch+json";
 pub const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
 /// Server-side apply.
 pub const APPLY_PATCH: &str = "application/apply-patch+yaml";
-/// Server-side apply in CBOR isn't served.
-const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
 
 /// Takes the body of a PATCH apart.
 ///
@@ -28,14 +26,14 @@ pub(crate) fn decode(body: Body, kind: &str) -> Result<(PatchKind, Value), Statu
     let (media_type, bytes) = match body {
         Body::Patch(kind, value) => return Ok((kind, value)),
         Body::Raw { media_type, bytes } => (media_type, bytes),
-        Body::None | Body::Json(_) => return Err(body::unsupported_media_type(ACCEPTED)),
+        Body::None | Body::Json(_) => return Err(not_a_patch()),
     };
     let patch = match body::essence(&media_type) {
         JSON_PATCH => PatchKind::Json,
         MERGE_PATCH => PatchKind::Merge,
         STRATEGIC_PATCH => PatchKind::Strategic,
         APPLY_PATCH => PatchKind::Apply,
-        _ => return Err(body::unsupported_media_type(ACCEPTED)),
+        _ => return Err(not_a_patch()),
     };
     let value = if patch == PatchKind::Apply {
         let value = body::parse_yaml(&bytes, kind)?;
@@ -57,6 +55,12 @@ pub(crate) fn decode(body: Body, kind: &str) -> Result<(PatchKind, Value), Statu
         })?
     };
     Ok((patch, value))
+}
+
+/// 415, in the router's words.
+fn not_a_patch() -> Status {
+    Status::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type")
+        .with_details(serde_json::json!({}))
 }
 
 /// What Go's decoder says of bytes that aren't JSON.

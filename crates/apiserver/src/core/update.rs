@@ -164,6 +164,7 @@ async fn attempt(
     changed: Changed,
 ) -> Result<Option<Response>, Status> {
     let mut new = changed.object;
+    call.warnings.extend(metadata_rules::drop_repeated_owners(&mut new));
     let admission = call.server.admission();
     let remade = changed.remade;
     match changed.owners {
@@ -206,10 +207,7 @@ async fn attempt(
     prepare(call, part, &mut new, old);
     let reservation = call.server.allocators().begin_update(call, part, &mut new, old)?;
 
-    let mut errors = FieldErrors::new();
-    metadata_rules::validate_update(&new, old, &mut errors);
-    call.kind.validate_update(&new, old, part, &mut errors);
-    call.refuse_invalid(call.name, &errors)?;
+    call.refuse_invalid(call.name, &metadata_rules::check_update(call.kind, &new, old, part))?;
     call.warnings.extend(call.kind.warnings(&new, Some(old)));
     let seen = Attempt::of(call, Operation::Update, call.name.to_owned(), Some(old));
     admission.validate(&seen, Some(&new), &mut call.warnings)?;

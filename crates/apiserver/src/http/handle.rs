@@ -144,6 +144,8 @@ async fn on_resource(
     call.namespace = target.namespace;
     call.name = target.name;
     call.subresource = target.subresource;
+    // What is selected counts for the rights of nodes.
+    call.options.field_selector = query.get("fieldSelector").map(str::to_owned);
     server.authorize(user, &call)?;
     let form = accept::choose(request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()), purpose)?;
     call.options = options::parse(verb, &query)?;
@@ -171,6 +173,8 @@ async fn on_named_watch(
     call.namespace = target.namespace;
     call.options = options::parse(Verb::Watch, &query)?;
     call.options.field_selector = Some(format!("metadata.name={name}"));
+    // What is selected counts for the rights of nodes.
+    call.options.field_selector = query.get("fieldSelector").map(str::to_owned);
     server.authorize(user, &call)?;
     let form = accept::choose(request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()), Purpose::Watch)?;
     finish(server, user, call, served, form, Include::parse(query.get("includeObject"))?).await

@@ -68,11 +68,6 @@ fn row(kind: &dyn Kind, value: &Value, include: Include, version: &str, now: Tim
         Include::Metadata => row["object"] = metadata_of(value, version),
         Include::Object => row["object"] = value.clone(),
     }
-    if include == Include::None
-        && let Some(row) = row.as_object_mut()
-    {
-        row.remove("object");
-    }
     row
 }
 
@@ -80,6 +75,9 @@ fn row(kind: &dyn Kind, value: &Value, include: Include, version: &str, now: Tim
 pub fn of_list(kind: &dyn Kind, listing: &Listing, include: Include, version: &str, now: Timestamp) -> Value {
     let rows: Vec<Value> =
         listing.items.iter().map(|object| row(kind, &value_of(object), include, version, now)).collect();
+    // The converter for kinds without columns of their own leaves an empty list out.
+    let default = std::ptr::eq(kind.columns(), DEFAULT_COLUMNS);
+    let rows = if rows.is_empty() && default { Value::Null } else { Value::Array(rows) };
     json!({"kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": list_metadata(listing),
         "columnDefinitions": columns(kind.columns()), "rows": rows})
 }
@@ -106,15 +104,28 @@ pub fn of_object(
     table
 }
 
+/// Columns of a Scale.
+const SCALE_COLUMNS: &[Column] = &[
+    Column { name: "Name", kind: "string", format: "", description: "Name of the scaled object.", priority: 0 },
+    Column { name: "Desired", kind: "integer", format: "", description: "Replicas wanted.", priority: 0 },
+    Column { name: "Available", kind: "integer", format: "", description: "Replicas there are.", priority: 0 },
+    Column { name: "Age", kind: "string", format: "", description: "How old it is.", priority: 0 },
+];
+
 /// Something that isn't an object of a kind with columns.
 pub fn of_value(value: &Value, include: Include, version: &str, now: Timestamp) -> Value {
-    let cells = json!([
-        value["metadata"]["name"].as_str().unwrap_or_default(),
-        cox_api::kind::age(&value["metadata"]["creationTimestamp"], now)
-    ]);
+    let name = value["metadata"]["name"].as_str().unwrap_or_default();
+    let created = &value["metadata"]["creationTimestamp"];
+    let (definitions, cells) = if value["kind"] == "Scale" {
+        let number = |part: &str| value[part]["replicas"].as_i64().unwrap_or(0);
+        let age = cox_api::kind::age(created, now);
+        (SCALE_COLUMNS, json!([name, number("spec"), number("status"), age]))
+    } else {
+        (DEFAULT_COLUMNS, json!([name, created]))
+    };
     let mut row = json!({"cells": cells});
     match include {
-        Include::None => {}
+        Include::None => row["object"] = Value::Null,
         Include::Metadata => row["object"] = metadata_of(value, version),
         Include::Object => row["object"] = value.clone(),
     }
@@ -123,7 +134,7 @@ pub fn of_value(value: &Value, include: Include, version: &str, now: Timestamp) 
         metadata["resourceVersion"] = revision.clone();
     }
     json!({"kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": metadata,
-        "columnDefinitions": columns(DEFAULT_COLUMNS), "rows": [row]})
+        "columnDefinitions": columns(definitions), "rows": [row]})
 }
 
 /// A list of metadata alone.
