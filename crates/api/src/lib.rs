@@ -4,6 +4,7 @@
 //! Nothing here does I/O or reads a clock.
 
 pub mod call;
+pub mod cron;
 pub mod field;
 pub mod kind;
 pub mod kinds;

@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::walk::int;
-use crate::kind::{Column, Kind, KindInfo, Scope};
+use super::common::check;
+use super::common::walk::{get, int};
+use crate::field::{FieldErrors, Path};
+use crate::kind::{Column, Kind, KindInfo, Part, Scope};
 
 /// The kind's rules.
 pub struct ControllerRevision;
@@ -36,6 +38,15 @@ impl Kind for ControllerRevision {
         &INFO
     }
 
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate(object, errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, _part: Part, errors: &mut FieldErrors) {
+        validate(new, errors);
+        check::immutable(errors, &Path::new("data"), get(new, "data"), get(old, "data"), Value::to_string);
+    }
+
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
@@ -48,4 +59,11 @@ impl Kind for ControllerRevision {
             cells::age(object, now),
         ]
     }
+}
+
+fn validate(object: &Value, errors: &mut FieldErrors) {
+    if get(object, "data").is_none() {
+        errors.required(&Path::new("data"), "data is mandatory");
+    }
+    check::field_non_negative(errors, object, &Path::ROOT, "revision");
 }

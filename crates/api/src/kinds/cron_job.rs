@@ -1,5 +1,7 @@
 //! `CronJob` of `batch/v1`.
 
+mod checks;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -7,8 +9,12 @@ use super::common::cells::{self, NONE, column, time};
 use super::common::label_selector;
 use super::common::walk::{at, default, default_text, ensure, flag_ptr, get, get_mut, list, text, text_ptr};
 use super::job;
-use super::pod::spec_defaults;
+use super::pod::{spec_defaults, warnings};
+use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope, Subresource};
+
+/// Names of jobs are the cron job's and a time of eleven characters.
+const NAME_BYTES_MAX: usize = 52;
 
 /// The kind's rules.
 pub struct CronJob;
@@ -76,6 +82,34 @@ impl Kind for CronJob {
 
     fn counts_generations(&self) -> bool {
         true
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        checks::spec(errors, &Path::new("spec"), &object["spec"], None);
+        let name = text(&object["metadata"], "name");
+        if name.len() > NAME_BYTES_MAX {
+            let path = Path::new("metadata");
+            errors.invalid(&path.child("name"), &name.into(), "must be no more than 52 characters");
+        }
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
+        if part != Part::Status {
+            checks::spec(errors, &Path::new("spec"), &new["spec"], Some(&old["spec"]));
+        }
+    }
+
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut found = Vec::new();
+        if old.is_none() {
+            warnings::bad_host_name(&mut found, new, "Pod names and hostnames");
+        }
+        if old.is_none_or(|old| old["spec"] != new["spec"]) {
+            let path = Path::new("spec");
+            let path = path.child("jobTemplate.spec");
+            job::spec_warnings(&mut found, &path, &new["spec"]["jobTemplate"]["spec"]);
+        }
+        found
     }
 
     fn columns(&self) -> &'static [Column] {

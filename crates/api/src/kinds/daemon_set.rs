@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::label_selector;
 use super::common::walk::{at, default, default_text, ensure, get, int, same, set, text};
-use super::pod::{spec_defaults, template};
+use super::common::{check, label_selector, workload};
+use super::pod::{internal, spec_defaults, template, warnings};
+use crate::field::{FieldErrorKind, FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope, Subresource};
 
 /// Where the count of template changes is shown, which once was a field.
@@ -88,6 +89,24 @@ impl Kind for DaemonSet {
         true
     }
 
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate_spec(errors, &Path::new("spec"), &object["spec"]);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
+        if part == Part::Status {
+            return validate_status(errors, &Path::new("status"), &new["status"], &old["status"]);
+        }
+        let path = Path::new("spec");
+        validate_spec(errors, &path, &new["spec"]);
+        let (new, old) = (get(&new["spec"], "selector"), get(&old["spec"], "selector"));
+        check::immutable(errors, &path.child("selector"), new, old, label_selector::json);
+    }
+
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        warnings::of_owner(new, old)
+    }
+
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
@@ -122,4 +141,61 @@ fn template_generation(object: &Value) -> i64 {
 fn set_template_generation(object: &mut Value, generation: i64) {
     let annotations = ensure(ensure(object, "metadata"), "annotations");
     set(annotations, TEMPLATE_GENERATION, generation.to_string());
+}
+
+fn validate_spec(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
+    label_selector::validate(get(spec, "selector"), false, &path.child("selector"), errors);
+    workload::selects_template(errors, path, spec, None);
+    workload::not_empty(errors, path, spec, "daemonset");
+    workload::template(errors, path, spec, "DaemonSet");
+    check::field_non_negative(errors, spec, path, "minReadySeconds");
+    validate_strategy(errors, &path.child("updateStrategy"), &spec["updateStrategy"]);
+    check::field_non_negative(errors, spec, path, "revisionHistoryLimit");
+}
+
+fn validate_strategy(errors: &mut FieldErrors, path: &Path<'_>, strategy: &Value) {
+    match text(strategy, "type") {
+        "OnDelete" => {}
+        "RollingUpdate" => {
+            let path = path.child("rollingUpdate");
+            let Some(rolling) = get(strategy, "rollingUpdate") else { return errors.required(&path, "") };
+            let (gone, more) = (&rolling["maxUnavailable"], &rolling["maxSurge"]);
+            let (gone_path, more_path) = (path.child("maxUnavailable"), path.child("maxSurge"));
+            check::int_or_share(errors, &gone_path, gone);
+            check::int_or_share(errors, &more_path, more);
+            check::at_most_whole(errors, &gone_path, gone);
+            check::at_most_whole(errors, &more_path, more);
+            match (check::amount(gone) != 0, check::amount(more) != 0) {
+                (true, true) => {
+                    errors.invalid(&more_path, more, "may not be set when maxUnavailable is non-zero");
+                }
+                (false, false) => errors.required(&gone_path, "cannot be 0 when maxSurge is 0"),
+                _ => {}
+            }
+        }
+        _ => check::push(
+            errors,
+            FieldErrorKind::NotSupported,
+            path,
+            Some(internal::json("DaemonSetUpdateStrategy", strategy)),
+            "supported values: \"RollingUpdate\", \"OnDelete\"",
+        ),
+    }
+}
+
+fn validate_status(errors: &mut FieldErrors, path: &Path<'_>, new: &Value, old: &Value) {
+    for key in [
+        "currentNumberScheduled",
+        "numberMisscheduled",
+        "desiredNumberScheduled",
+        "numberReady",
+        "observedGeneration",
+        "updatedNumberScheduled",
+        "numberAvailable",
+        "numberUnavailable",
+        "collisionCount",
+    ] {
+        check::field_non_negative(errors, new, path, key);
+    }
+    check::not_decremented(errors, new, old, path, "collisionCount");
 }

@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::label_selector;
-use super::common::walk::{at, default, default_text, ensure, get, int, same, set, text};
-use super::pod::{spec_defaults, template};
+use super::common::walk::{at, default, default_text, ensure, get, int, int_ptr, keep, same, set, text};
+use super::common::{check, label_selector, workload};
+use super::pod::{internal, spec_defaults, template, warnings};
+use crate::field::{FieldErrorKind, FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Rules, ScalePaths, Scope, Subresource, Unowned};
 
 /// The kind's rules.
@@ -85,6 +86,8 @@ impl Kind for Deployment {
 
     fn prepare_update(&self, new: &mut Value, old: &Value, part: Part, _rules: &Rules<'_>) {
         if part == Part::Status {
+            let metadata = ensure(new, "metadata");
+            keep(metadata, &old["metadata"], "labels");
             return;
         }
         template::drop_disabled(new, Some(old));
@@ -98,6 +101,30 @@ impl Kind for Deployment {
 
     fn counts_generations(&self) -> bool {
         true
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate_spec(errors, &Path::new("spec"), &object["spec"]);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
+        if part == Part::Status {
+            return validate_status(errors, &Path::new("status"), &new["status"], &old["status"]);
+        }
+        let path = Path::new("spec");
+        validate_spec(errors, &path, &new["spec"]);
+        let selector = |object: &'_ Value| get(&object["spec"], "selector").cloned();
+        check::immutable(
+            errors,
+            &path.child("selector"),
+            selector(new).as_ref(),
+            selector(old).as_ref(),
+            label_selector::json,
+        );
+    }
+
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        warnings::of_owner(new, old)
     }
 
     fn scale(&self) -> Option<ScalePaths> {
@@ -122,4 +149,70 @@ impl Kind for Deployment {
             label_selector::show(get(spec, "selector")).into(),
         ]
     }
+}
+
+fn validate_spec(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
+    check::field_non_negative(errors, spec, path, "replicas");
+    workload::selector(errors, path, spec, "deployment");
+    if workload::selects_template(errors, path, spec, Some("invalid label selector")) {
+        workload::template(errors, path, spec, "ReplicaSet");
+    }
+    validate_strategy(errors, &path.child("strategy"), &spec["strategy"]);
+    check::field_non_negative(errors, spec, path, "minReadySeconds");
+    check::field_non_negative(errors, spec, path, "revisionHistoryLimit");
+    if let Some(deadline) = int_ptr(spec, "progressDeadlineSeconds") {
+        let path = path.child("progressDeadlineSeconds");
+        check::non_negative(errors, &path, deadline);
+        if deadline <= int(spec, "minReadySeconds") {
+            errors.invalid(&path, &deadline.into(), "must be greater than minReadySeconds");
+        }
+    }
+}
+
+fn validate_strategy(errors: &mut FieldErrors, path: &Path<'_>, strategy: &Value) {
+    let rolling = get(strategy, "rollingUpdate");
+    match text(strategy, "type") {
+        "Recreate" if rolling.is_some() => errors.forbidden(
+            &path.child("rollingUpdate"),
+            "may not be specified when strategy `type` is 'Recreate'",
+        ),
+        "Recreate" => {}
+        "RollingUpdate" => {
+            let path = path.child("rollingUpdate");
+            let Some(rolling) = rolling else { return errors.required(&path, "this should be defaulted and never be nil") };
+            let (gone, more) = (&rolling["maxUnavailable"], &rolling["maxSurge"]);
+            check::int_or_share(errors, &path.child("maxUnavailable"), gone);
+            check::int_or_share(errors, &path.child("maxSurge"), more);
+            if check::amount(gone) == 0 && check::amount(more) == 0 {
+                errors.invalid(&path.child("maxUnavailable"), gone, "may not be 0 when `maxSurge` is 0");
+            }
+            check::at_most_whole(errors, &path.child("maxUnavailable"), gone);
+        }
+        _ => check::push(
+            errors,
+            FieldErrorKind::NotSupported,
+            path,
+            Some(internal::json("DeploymentStrategy", strategy)),
+            "supported values: \"Recreate\", \"RollingUpdate\"",
+        ),
+    }
+}
+
+fn validate_status(errors: &mut FieldErrors, path: &Path<'_>, new: &Value, old: &Value) {
+    for key in [
+        "observedGeneration",
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "unavailableReplicas",
+        "collisionCount",
+    ] {
+        check::field_non_negative(errors, new, path, key);
+    }
+    let parts = ["updatedReplicas", "readyReplicas", "availableReplicas"];
+    workload::at_most(errors, path, new, &parts, "replicas", "cannot be greater than status.replicas");
+    let detail = "cannot be greater than readyReplicas";
+    workload::at_most(errors, path, new, &["availableReplicas"], "readyReplicas", detail);
+    check::not_decremented(errors, new, old, path, "collisionCount");
 }

@@ -1,12 +1,15 @@
 //! `HorizontalPodAutoscaler` of `autoscaling/v2`.
 
+mod checks;
+mod metrics;
 mod table;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::common::walk::{default, ensure, get, list, map_of, set};
-use crate::kind::{Column, Kind, KindInfo, Scope, Subresource};
+use crate::field::{FieldErrors, Path};
+use crate::kind::{Column, Kind, KindInfo, Part, Scope, Subresource};
 
 /// The kind's rules.
 pub struct HorizontalPodAutoscaler;
@@ -55,6 +58,18 @@ impl Kind for HorizontalPodAutoscaler {
         default(down, "selectPolicy", "Max");
         if list(down, "policies").is_empty() {
             set(down, "policies", json!([{"type": "Percent", "value": 100, "periodSeconds": 15}]));
+        }
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        checks::spec(errors, &Path::new("spec"), &object["spec"], None);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
+        if part == Part::Status {
+            checks::status(errors, &new["status"]);
+        } else {
+            checks::spec(errors, &Path::new("spec"), &new["spec"], Some(&old["spec"]));
         }
     }
 

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::common::walk::{default, ensure};
 use super::horizontal_pod_autoscaler::HorizontalPodAutoscaler;
-use crate::kind::{Column, Kind, KindInfo, Scope, Subresource};
+use crate::field::FieldErrors;
+use crate::kind::{Column, Kind, KindInfo, Part, Scope, Subresource};
 
 /// Where the old version keeps what it has no fields for.
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
@@ -59,6 +60,15 @@ impl Kind for HorizontalPodAutoscalerV1 {
 
     fn set_defaults(&self, object: &mut Value) {
         default(ensure(object, "spec"), "minReplicas", 1);
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        HorizontalPodAutoscaler.validate_create(&to_stored::convert(object.clone()), errors);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
+        let [new, old] = [new, old].map(|object| to_stored::convert(object.clone()));
+        HorizontalPodAutoscaler.validate_update(&new, &old, part, errors);
     }
 
     fn columns(&self) -> &'static [Column] {

@@ -1,5 +1,10 @@
 //! `Job` of `batch/v1`.
 
+pub(super) mod checks;
+mod indexes;
+mod policies;
+mod status;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -8,7 +13,8 @@ use super::common::label_selector;
 use super::common::walk::{
     at, default, default_text, ensure, flag, get, get_mut, int, int_ptr, list, list_mut, map, map_of, set, text,
 };
-use super::pod::{spec_defaults, template};
+use super::pod::{spec_defaults, template, warnings};
+use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope, Subresource};
 
 /// Labels of a job's pods, with and without upstream's prefix.
@@ -83,6 +89,29 @@ impl Kind for Job {
 
     fn counts_generations(&self) -> bool {
         true
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        checks::job(errors, object);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
+        if part == Part::Status {
+            status::validate(errors, new, old);
+        } else {
+            checks::update(errors, new, old);
+        }
+    }
+
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut found = Vec::new();
+        if old.is_none() {
+            warnings::bad_host_name(&mut found, new, "Pod names and hostnames");
+        }
+        if old.is_none_or(|old| old["spec"] != new["spec"]) {
+            spec_warnings(&mut found, &Path::new("spec"), &new["spec"]);
+        }
+        found
     }
 
     fn default_propagation(&self) -> &'static str {
@@ -167,10 +196,7 @@ fn generate_selector(object: &mut Value) {
 }
 
 fn state(object: &Value) -> &'static str {
-    let conditions = list(&object["status"], "conditions");
-    let is_true = |kind: &str| {
-        conditions.iter().any(|each| text(each, "type") == kind && text(each, "status") == "True")
-    };
+    let is_true = |kind: &str| is_true(&object["status"], kind);
     if is_true("Complete") {
         "Complete"
     } else if is_true("Failed") {
@@ -186,4 +212,22 @@ fn state(object: &Value) -> &'static str {
     } else {
         "Running"
     }
+}
+
+/// Warnings for a job's spec, wherever it stands.
+pub(super) fn spec_warnings(found: &mut Vec<String>, path: &Path<'_>, spec: &Value) {
+    let many = int(spec, "completions") > 100_000 && int(spec, "parallelism") > 10_000;
+    if many && text(spec, "completionMode") == "Indexed" {
+        found.push(
+            "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, \
+             Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
+                .to_owned(),
+        );
+    }
+    warnings::of_template(found, &path.child("template"), &spec["template"]);
+}
+
+/// Whether a condition of a status holds.
+fn is_true(status: &Value, kind: &str) -> bool {
+    list(status, "conditions").iter().any(|each| text(each, "type") == kind && text(each, "status") == "True")
 }

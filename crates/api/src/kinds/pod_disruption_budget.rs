@@ -4,8 +4,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::walk::{ensure, get, int};
-use crate::kind::{Column, Kind, KindInfo, NameRule, Scope, Subresource};
+use super::common::walk::{ensure, get, int, text_ptr};
+use super::common::{check, label_selector};
+use super::pod::internal;
+use crate::field::{FieldErrors, Path};
+use crate::kind::{Column, Kind, KindInfo, NameRule, Part, Scope, Subresource};
 
 /// The kind's rules.
 pub struct PodDisruptionBudget;
@@ -55,6 +58,22 @@ impl Kind for PodDisruptionBudget {
         true
     }
 
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate_spec(errors, &Path::new("spec"), &object["spec"]);
+    }
+
+    fn validate_update(&self, new: &Value, _old: &Value, part: Part, errors: &mut FieldErrors) {
+        if part != Part::Status {
+            return validate_spec(errors, &Path::new("spec"), &new["spec"]);
+        }
+        let (path, status) = (Path::new("status"), &new["status"]);
+        for key in
+            ["observedGeneration", "disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"]
+        {
+            check::field_non_negative(errors, status, &path, key);
+        }
+    }
+
     fn allows_unconditional_update(&self) -> bool {
         false
     }
@@ -79,5 +98,24 @@ impl Kind for PodDisruptionBudget {
             int(&object["status"], "disruptionsAllowed").into(),
             cells::age(object, now),
         ]
+    }
+}
+
+fn validate_spec(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
+    let (least, most) = (get(spec, "minAvailable"), get(spec, "maxUnavailable"));
+    if least.is_some() && most.is_some() {
+        let shown = internal::json("PodDisruptionBudgetSpec", spec);
+        errors.invalid_shown(path, shown, "minAvailable and maxUnavailable cannot be both set");
+    }
+    for (key, amount) in [("minAvailable", least), ("maxUnavailable", most)] {
+        if let Some(amount) = amount {
+            check::int_or_share(errors, &path.child(key), amount);
+            check::at_most_whole(errors, &path.child(key), amount);
+        }
+    }
+    label_selector::validate(get(spec, "selector"), false, &path.child("selector"), errors);
+    if let Some(policy) = text_ptr(spec, "unhealthyPodEvictionPolicy") {
+        let path = path.child("unhealthyPodEvictionPolicy");
+        check::one_of(errors, &path, policy, &["AlwaysAllow", "IfHealthyBudget"]);
     }
 }

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::common::cells::{self, column};
 use super::common::walk::{at, ensure, get, get_mut};
-use super::pod::spec_defaults;
+use super::pod::{spec_defaults, template, warnings};
+use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope};
 
 /// The kind's rules.
@@ -53,6 +54,22 @@ impl Kind for PodTemplate {
 
     fn counts_generations(&self) -> bool {
         true
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        template::validate(errors, &Path::new("template"), &object["template"]);
+    }
+
+    fn validate_update(&self, new: &Value, _old: &Value, _part: Part, errors: &mut FieldErrors) {
+        template::validate(errors, &Path::new("template"), &new["template"]);
+    }
+
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut found = Vec::new();
+        if old.is_none_or(|old| old["template"] != new["template"]) {
+            warnings::of_template(&mut found, &Path::new("template"), &new["template"]);
+        }
+        found
     }
 
     fn columns(&self) -> &'static [Column] {

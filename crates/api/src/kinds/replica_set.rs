@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::label_selector;
 use super::common::walk::{at, default, ensure, get, int};
-use super::pod::{spec_defaults, template};
+use super::common::{check, label_selector, workload};
+use super::pod::{spec_defaults, template, warnings};
+use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Rules, ScalePaths, Scope, Subresource};
 
 /// The kind's rules.
@@ -77,6 +78,24 @@ impl Kind for ReplicaSet {
         true
     }
 
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate_spec(errors, &Path::new("spec"), &object["spec"]);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
+        if part == Part::Status {
+            return validate_status(errors, &Path::new("status"), &new["status"]);
+        }
+        let path = Path::new("spec");
+        validate_spec(errors, &path, &new["spec"]);
+        let (new, old) = (get(&new["spec"], "selector"), get(&old["spec"], "selector"));
+        check::immutable(errors, &path.child("selector"), new, old, label_selector::json);
+    }
+
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        warnings::of_owner(new, old)
+    }
+
     fn scale(&self) -> Option<ScalePaths> {
         Some(ScalePaths { selector: "/spec/selector", selector_is_map: false })
     }
@@ -103,4 +122,26 @@ impl Kind for ReplicaSet {
     fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
         vec![("status.replicas", int(&object["status"], "replicas").to_string())]
     }
+}
+
+fn validate_spec(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
+    check::field_non_negative(errors, spec, path, "replicas");
+    check::field_non_negative(errors, spec, path, "minReadySeconds");
+    workload::selector(errors, path, spec, "deployment");
+    if workload::selects_template(errors, path, spec, Some("invalid label selector")) {
+        workload::template(errors, path, spec, "ReplicaSet");
+    }
+}
+
+/// Counters of a ReplicaSet or ReplicationController.
+pub(super) fn validate_status(errors: &mut FieldErrors, path: &Path<'_>, status: &Value) {
+    for key in
+        ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"]
+    {
+        check::field_non_negative(errors, status, path, key);
+    }
+    let parts = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];
+    workload::at_most(errors, path, status, &parts, "replicas", "cannot be greater than status.replicas");
+    let detail = "cannot be greater than readyReplicas";
+    workload::at_most(errors, path, status, &["availableReplicas"], "readyReplicas", detail);
 }

@@ -5,7 +5,10 @@ use serde_json::Value;
 
 use super::common::cells::{self, column};
 use super::common::walk::{at, default, ensure, get, get_mut, int, map, set};
-use super::pod::{spec_defaults, template};
+use super::common::{check, workload};
+use super::pod::{spec_defaults, template, warnings};
+use super::replica_set;
+use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Rules, ScalePaths, Scope, Subresource};
 
 /// The kind's rules.
@@ -89,6 +92,22 @@ impl Kind for ReplicationController {
         true
     }
 
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        validate_spec(errors, &Path::new("spec"), &object["spec"]);
+    }
+
+    fn validate_update(&self, new: &Value, _old: &Value, part: Part, errors: &mut FieldErrors) {
+        if part == Part::Status {
+            replica_set::validate_status(errors, &Path::new("status"), &new["status"]);
+        } else {
+            validate_spec(errors, &Path::new("spec"), &new["spec"]);
+        }
+    }
+
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        warnings::of_owner(new, old)
+    }
+
     fn default_propagation(&self) -> &'static str {
         "Orphan"
     }
@@ -119,4 +138,21 @@ impl Kind for ReplicationController {
     fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
         vec![("status.replicas", int(&object["status"], "replicas").to_string())]
     }
+}
+
+fn validate_spec(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
+    check::field_non_negative(errors, spec, path, "minReadySeconds");
+    let selector = map(spec, "selector");
+    if selector.is_empty() {
+        errors.required(&path.child("selector"), "");
+    }
+    check::field_non_negative(errors, spec, path, "replicas");
+    let Some(template) = get(spec, "template") else {
+        return errors.required(&path.child("template"), "");
+    };
+    let labels = at(template, &["metadata", "labels"]).unwrap_or(&Value::Null);
+    if selector.iter().any(|(key, value)| labels.get(key) != Some(value)) {
+        workload::mismatch(errors, path, labels);
+    }
+    workload::template(errors, path, spec, "ReplicationController");
 }

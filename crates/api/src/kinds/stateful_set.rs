@@ -1,11 +1,14 @@
 //! `StatefulSet` of `apps/v1`.
 
+mod checks;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
 use super::common::walk::{at, default, default_text, ensure, get, int, list_mut, text};
-use super::pod::{spec_defaults, template, volume_defaults};
+use super::pod::{spec_defaults, template, volume_defaults, warnings};
+use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, NameRule, Part, Rules, ScalePaths, Scope, Subresource};
 
 /// The kind's rules.
@@ -94,6 +97,33 @@ impl Kind for StatefulSet {
 
     fn counts_generations(&self) -> bool {
         true
+    }
+
+    fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
+        let (path, spec) = (Path::new("spec"), &object["spec"]);
+        checks::spec(errors, &path, spec);
+        checks::claims_and_service(errors, &path, spec);
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
+        if part == Part::Status {
+            checks::status(errors, &Path::new("status"), &new["status"], &old["status"]);
+        } else {
+            checks::update(errors, &Path::new("spec"), &new["spec"], &old["spec"]);
+        }
+    }
+
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut warnings = warnings::of_owner(new, old);
+        if int(&new["spec"], "revisionHistoryLimit") < 0
+            && old.is_none_or(|old| old["spec"]["revisionHistoryLimit"] != new["spec"]["revisionHistoryLimit"])
+        {
+            warnings.push(
+                "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"
+                    .to_owned(),
+            );
+        }
+        warnings
     }
 
     fn scale(&self) -> Option<ScalePaths> {

@@ -15,3 +15,4 @@ pub mod storage;
 pub mod testing;
 pub mod typed_reference;
 pub mod walk;
+pub mod workload;

@@ -76,6 +76,7 @@ pub static TYPES: &[(&str, &str)] = &[
     ("PodCertificateProjection", "signerName=SignerName:s keyType=KeyType:s maxExpirationSeconds=MaxExpirationSeconds:*i credentialBundlePath=CredentialBundlePath:s keyPath=KeyPath:s certificateChainPath=CertificateChainPath:s userAnnotations=UserAnnotations:m"),
     ("PodDNSConfig", "nameservers=Nameservers:[]s searches=Searches:[]s options=Options:[]PodDNSConfigOption"),
     ("PodDNSConfigOption", "name=Name:s value=Value:*s"),
+    ("PodDisruptionBudgetSpec", "minAvailable=MinAvailable:*x selector=Selector:*j maxUnavailable=MaxUnavailable:*x unhealthyPodEvictionPolicy=UnhealthyPodEvictionPolicy:*s"),
     ("PodFailurePolicy", "rules=Rules:[]PodFailurePolicyRule"),
     ("PodFailurePolicyOnExitCodesRequirement", "containerName=ContainerName:*s operator=Operator:s values=Values:[]i"),
     ("PodFailurePolicyOnPodConditionsPattern", "type=Type:s status=Status:s"),
