@@ -6,6 +6,7 @@ mod cycle;
 mod filter;
 mod node;
 mod pod;
+mod preempt;
 mod queue;
 mod score;
 mod selector;

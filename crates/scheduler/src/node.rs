@@ -25,11 +25,22 @@ pub(crate) struct NodeInfo {
     pub(crate) images: BTreeMap<String, i64>,
     /// Whether the API has the node; pods may be known before it, or after it is gone.
     pub(crate) present: bool,
+    /// Changes with whatever filters and scores see.
+    pub(crate) version: u64,
 }
 
 impl NodeInfo {
-    /// Takes in what the API says of the node.
-    pub(crate) fn set(&mut self, node: &Node) {
+    /// Takes in what the API says of the node. Says whether filters may decide another way: a heartbeat changes
+    /// nothing.
+    pub(crate) fn set(&mut self, node: &Node) -> bool {
+        let before = (
+            std::mem::take(&mut self.labels),
+            std::mem::take(&mut self.taints),
+            self.unschedulable,
+            std::mem::take(&mut self.allocatable),
+            self.pods_max,
+            std::mem::take(&mut self.images),
+        );
         let status = node.status.as_ref();
         let allocatable = status.and_then(|status| status.allocatable.as_ref());
         self.name = node.metadata.name.clone().unwrap_or_default();
@@ -49,6 +60,15 @@ impl NodeInfo {
             })
             .collect();
         self.present = true;
+        before
+            != (
+                self.labels.clone(),
+                self.taints.clone(),
+                self.unschedulable,
+                self.allocatable.clone(),
+                self.pods_max,
+                self.images.clone(),
+            )
     }
 
     pub(crate) fn add(&mut self, pod: Arc<PodInfo>) {
@@ -58,10 +78,10 @@ impl NodeInfo {
         self.pods.insert(pod.uid.clone(), pod);
     }
 
-    pub(crate) fn remove(&mut self, uid: &str) {
-        if let Some(pod) = self.pods.remove(uid) {
-            self.used.subtract(&pod.requests);
-            self.used_score.subtract(&pod.score_requests);
-        }
+    pub(crate) fn remove(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
+        let pod = self.pods.remove(uid)?;
+        self.used.subtract(&pod.requests);
+        self.used_score.subtract(&pod.score_requests);
+        Some(pod)
     }
 }

@@ -41,6 +41,16 @@ pub(crate) struct PodInfo {
     pub(crate) anti_affinity: Vec<PodAffinityTerm>,
     pub(crate) spread: Vec<TopologySpreadConstraint>,
     pub(crate) terminating: bool,
+    /// Namespace and controller: pods that are alike for spreading.
+    pub(crate) group: Option<(String, String)>,
+    /// What filters and scores look at, where that is nothing but the pod and one node: pods with the same text share
+    /// the work. None where other pods matter.
+    pub(crate) class: Option<Arc<str>>,
+}
+
+/// Whether every container has ended for good.
+pub(crate) fn is_over(pod: &Pod) -> bool {
+    matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
 }
 
 impl PodInfo {
@@ -70,13 +80,19 @@ impl PodInfo {
                 constraint
             })
             .collect();
+        let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+        let group = owner.map(|owner| (pod.metadata.namespace.clone().unwrap_or_default(), owner.uid.clone()));
+        let ports = pod.spec.as_ref().map(host_ports).unwrap_or_default();
+        let class = class_of(&pod, &requests, &score_requests, &ports);
         PodInfo {
+            group,
+            class,
             uid: pod.metadata.uid.clone().unwrap_or_default(),
             namespace: pod.metadata.namespace.clone().unwrap_or_default(),
             name: pod.metadata.name.clone().unwrap_or_default(),
             requests,
             score_requests,
-            ports: pod.spec.as_ref().map(host_ports).unwrap_or_default(),
+            ports,
             affinity: required.unwrap_or_default().into_iter().map(with_keys).collect(),
             anti_affinity: anti.unwrap_or_default().into_iter().map(with_keys).collect(),
             spread,
@@ -96,6 +112,22 @@ impl PodInfo {
     pub(crate) fn priority(&self) -> i32 {
         self.spec().priority.unwrap_or(0)
     }
+}
+
+/// The text of what decides about a pod, where other pods don't matter.
+fn class_of(pod: &Pod, requests: &Amounts, score: &Amounts, ports: &[HostPort]) -> Option<Arc<str>> {
+    let spec = pod.spec.as_ref()?;
+    let affinity = spec.affinity.as_ref();
+    let others_matter = spec.topology_spread_constraints.as_ref().is_some_and(|list| !list.is_empty())
+        || affinity.is_some_and(|affinity| affinity.pod_affinity.is_some() || affinity.pod_anti_affinity.is_some());
+    if others_matter {
+        return None;
+    }
+    let nodes = affinity.and_then(|affinity| affinity.node_affinity.as_ref());
+    let images: Vec<Option<&str>> = spec.containers.iter().map(|container| container.image.as_deref()).collect();
+    let parts = (&spec.node_selector, nodes, &spec.tolerations, &spec.node_name, images);
+    let shown = serde_json::to_string(&parts).ok()?;
+    Some(format!("{requests:?} {score:?} {ports:?} {} {shown}", spec.priority.unwrap_or(0)).into())
 }
 
 /// `matchLabelKeys`: the pod's own values of these labels join the selector.

@@ -16,15 +16,23 @@ const FLUSH_AFTER: Duration = Duration::from_secs(300);
 /// Higher priority first, then who came first.
 type Rank = (Reverse<i32>, u64, String);
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// To be tried now.
+    Active,
+    /// Being tried.
+    Trying,
+    /// To be tried at a time.
+    Backoff(Duration),
+    /// To be tried when something changes, not before `ready_at`, or after a long time anyway (`flush_at`).
+    Parked { ready_at: Duration, flush_at: Duration },
+}
+
 struct Waiting {
     pod: Arc<PodInfo>,
     rank: Rank,
     attempts: u32,
-    /// When it may be tried again, after a failure.
-    ready_at: Duration,
-    /// When its last try was.
-    failed_at: Duration,
-    active: bool,
+    state: State,
 }
 
 /// The queue. Times are those of the caller's clock since its start.
@@ -32,6 +40,8 @@ struct Waiting {
 pub(crate) struct Queue {
     waiting: BTreeMap<String, Waiting>,
     active: BTreeSet<Rank>,
+    due: BTreeSet<(Duration, String)>,
+    parked: BTreeSet<String>,
     counter: u64,
 }
 
@@ -43,92 +53,109 @@ impl Queue {
             let changed = known.pod.spec() != pod.spec() || known.pod.labels != pod.labels;
             known.pod = pod;
             if changed {
-                self.activate(&uid);
+                self.set(&uid, State::Active);
             }
             return;
         }
         self.counter += 1;
         let rank = (Reverse(pod.priority()), self.counter, uid.clone());
-        self.active.insert(rank.clone());
-        let waiting =
-            Waiting { pod, rank, attempts: 0, ready_at: Duration::ZERO, failed_at: Duration::ZERO, active: true };
-        self.waiting.insert(uid, waiting);
+        self.waiting.insert(uid.clone(), Waiting { pod, rank, attempts: 0, state: State::Trying });
+        self.set(&uid, State::Active);
     }
 
     /// A pod that needs no scheduling any more.
     pub(crate) fn remove(&mut self, uid: &str) {
-        if let Some(gone) = self.waiting.remove(uid) {
-            self.active.remove(&gone.rank);
-        }
+        self.set(uid, State::Trying);
+        self.waiting.remove(uid);
     }
 
     /// The next pod to try.
     pub(crate) fn pop(&mut self) -> Option<Arc<PodInfo>> {
-        let (_, _, uid) = self.active.pop_first()?;
+        let (_, _, uid) = self.active.first()?.clone();
+        self.set(&uid, State::Trying);
         let waiting = self.waiting.get_mut(&uid)?;
-        waiting.active = false;
         waiting.attempts += 1;
         Some(waiting.pod.clone())
     }
 
     /// A try has failed; the pod waits for something to change.
     pub(crate) fn failed(&mut self, uid: &str, now: Duration) {
-        if let Some(waiting) = self.waiting.get_mut(uid) {
-            let factor = 1u32 << waiting.attempts.saturating_sub(1).min(10);
-            waiting.ready_at = now + (BACKOFF_FIRST * factor).min(BACKOFF_MAX);
-            waiting.failed_at = now;
-        }
+        let Some(waiting) = self.waiting.get(uid) else { return };
+        let ready_at = now + backoff(waiting.attempts);
+        self.set(uid, State::Parked { ready_at, flush_at: now + FLUSH_AFTER });
     }
 
     /// A pod whose binding was refused: tried again after a back-off, whatever changes.
     pub(crate) fn add_later(&mut self, pod: Arc<PodInfo>, now: Duration) {
         let uid = pod.uid.clone();
         self.add(pod);
-        if let Some(waiting) = self.waiting.get_mut(&uid) {
-            self.active.remove(&waiting.rank);
-            waiting.active = false;
-            waiting.attempts = waiting.attempts.max(1);
-            waiting.ready_at = now + BACKOFF_FIRST;
-            waiting.failed_at = Duration::ZERO;
-        }
+        let Some(waiting) = self.waiting.get_mut(&uid) else { return };
+        waiting.attempts = waiting.attempts.max(1);
+        let until = now + backoff(waiting.attempts);
+        self.set(&uid, State::Backoff(until));
     }
 
-    /// Something has changed in the cluster that may help: pods whose back-off is over become active, the others at
-    /// its end.
-    pub(crate) fn changed(&mut self, now: Duration) {
-        let uids: Vec<String> = self.waiting.iter().filter(|(_, waiting)| !waiting.active).map(|(uid, _)| uid.clone()).collect();
-        for uid in uids {
-            if let Some(waiting) = self.waiting.get_mut(&uid)
-                && waiting.ready_at > Duration::ZERO
-            {
-                waiting.failed_at = Duration::ZERO;
-                if waiting.ready_at <= now {
-                    self.activate(&uid);
-                }
-            }
+    /// Something has changed in the cluster that may help these pods: those whose back-off is over become active,
+    /// the others at its end.
+    pub(crate) fn changed(&mut self, now: Duration, helps: impl Fn(&PodInfo) -> bool) {
+        let helped: Vec<(String, Duration)> = self
+            .parked
+            .iter()
+            .filter_map(|uid| {
+                let waiting = self.waiting.get(uid)?;
+                let State::Parked { ready_at, .. } = waiting.state else { return None };
+                helps(&waiting.pod).then(|| (uid.clone(), ready_at))
+            })
+            .collect();
+        for (uid, ready_at) in helped {
+            self.set(&uid, if ready_at <= now { State::Active } else { State::Backoff(ready_at) });
         }
     }
 
     /// Makes pods active whose time has come; brings the time of the next.
     pub(crate) fn tick(&mut self, now: Duration) -> Option<Duration> {
-        let mut next: Option<Duration> = None;
-        let mut due = Vec::new();
-        for (uid, waiting) in self.waiting.iter().filter(|(_, waiting)| !waiting.active && waiting.ready_at > Duration::ZERO) {
-            let at = if waiting.failed_at == Duration::ZERO { waiting.ready_at } else { waiting.failed_at + FLUSH_AFTER };
-            if at <= now {
-                due.push(uid.clone());
-            } else {
-                next = Some(next.map_or(at, |next| next.min(at)));
+        while let Some((at, uid)) = self.due.first().cloned() {
+            if at > now {
+                return Some(at);
             }
+            self.set(&uid, State::Active);
         }
-        due.iter().for_each(|uid| self.activate(uid));
-        next
+        None
     }
 
-    fn activate(&mut self, uid: &str) {
-        if let Some(waiting) = self.waiting.get_mut(uid) {
-            waiting.active = true;
-            self.active.insert(waiting.rank.clone());
+    /// The only place where a pod's state changes, so that the sets always tell the same.
+    fn set(&mut self, uid: &str, state: State) {
+        let Some(waiting) = self.waiting.get_mut(uid) else { return };
+        match waiting.state {
+            State::Active => {
+                self.active.remove(&waiting.rank);
+            }
+            State::Trying => {}
+            State::Backoff(at) => {
+                self.due.remove(&(at, uid.to_owned()));
+            }
+            State::Parked { flush_at, .. } => {
+                self.due.remove(&(flush_at, uid.to_owned()));
+                self.parked.remove(uid);
+            }
+        }
+        waiting.state = state;
+        match state {
+            State::Active => {
+                self.active.insert(waiting.rank.clone());
+            }
+            State::Trying => {}
+            State::Backoff(at) => {
+                self.due.insert((at, uid.to_owned()));
+            }
+            State::Parked { flush_at, .. } => {
+                self.due.insert((flush_at, uid.to_owned()));
+                self.parked.insert(uid.to_owned());
+            }
         }
     }
+}
+
+fn backoff(attempts: u32) -> Duration {
+    (BACKOFF_FIRST * (1u32 << attempts.saturating_sub(1).min(10))).min(BACKOFF_MAX)
 }

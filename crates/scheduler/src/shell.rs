@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use cox_api::PatchKind;
 use cox_client::events::reference;
-use cox_client::{Change, Client, EventRecorder, EventType, SharedInformers};
+use cox_client::{Change, Changes, Client, DeleteOptions, EventRecorder, EventType, Reader, SharedInformers};
 use cox_env::Env;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::cycle::cycle;
-use crate::pod::PodInfo;
+use crate::cycle::{Memory, Unschedulable, cycle};
+use crate::pod::{PodInfo, is_over};
+use crate::preempt;
 use crate::queue::Queue;
 use crate::snapshot::Snapshot;
-use crate::text;
+use crate::text::{self, Preemption};
 
 /// Binds under way at a time.
 const BINDS_MAX: usize = 128;
@@ -40,18 +42,40 @@ pub struct Scheduler {
     client: Client,
     config: SchedulerConfig,
     recorder: EventRecorder,
+    pods: Reader<Pod>,
+    budgets: Reader<PodDisruptionBudget>,
     queue: Queue,
     snapshot: Snapshot,
+    memory: Memory,
     binds: Arc<Semaphore>,
-    /// Uids of pods whose binding is under way.
+    /// Uids of pods whose binding is under way, or done and not seen in the cache yet.
     binding: BTreeSet<String>,
     bound: mpsc::Sender<Bound>,
+    /// What changed since parked pods were looked at.
+    news: News,
+}
+
+/// What may help pods that found no node.
+#[derive(Clone, Copy, Default)]
+struct News {
+    /// Room, or a node that is another: it may help everybody.
+    room: bool,
+    /// A pod on a node: it may help whoever looks for pods.
+    company: bool,
 }
 
 /// A bind has ended.
 struct Bound {
     pod: Arc<PodInfo>,
     failed: Option<String>,
+}
+
+/// What the scheduler listens to.
+struct Feeds {
+    nodes: Changes<Node>,
+    pods: Changes<Pod>,
+    namespaces: Changes<Namespace>,
+    results: mpsc::Receiver<Bound>,
 }
 
 impl Scheduler {
@@ -65,37 +89,45 @@ impl Scheduler {
             client,
             config,
             recorder,
+            pods: informers.of(),
+            budgets: informers.of(),
             queue: Queue::default(),
             snapshot: Snapshot::default(),
+            memory: Memory::default(),
             binds: Arc::new(Semaphore::new(BINDS_MAX)),
             binding: BTreeSet::new(),
             bound,
+            news: News::default(),
         };
         env.spawn(scheduler.run(informers, results));
     }
 
-    async fn run(mut self, informers: SharedInformers, mut results: mpsc::Receiver<Bound>) {
-        let (nodes, pods) = (informers.of::<Node>(), informers.of::<Pod>());
-        let (mut node_changes, mut pod_changes) = (nodes.subscribe(), pods.subscribe());
-        nodes.synced().await;
-        pods.synced().await;
-        nodes.list().iter().for_each(|node| self.snapshot.set_node(node));
-        for pod in pods.list() {
-            self.take_pod(Change { old: None, new: Some(pod) });
-        }
+    async fn run(mut self, informers: SharedInformers, results: mpsc::Receiver<Bound>) {
+        let (nodes, namespaces) = (informers.of::<Node>(), informers.of::<Namespace>());
+        let mut feeds = Feeds {
+            nodes: nodes.subscribe(),
+            pods: self.pods.subscribe(),
+            namespaces: namespaces.subscribe(),
+            results,
+        };
+        informers.synced().await;
         loop {
-            let now = self.env.elapsed();
-            let next = self.queue.tick(now);
             // Everything that is known by now counts before the next decision.
-            while let Some(change) = node_changes.try_next() {
+            while let Some(change) = feeds.namespaces.try_next() {
+                self.take_namespace(change);
+            }
+            while let Some(change) = feeds.nodes.try_next() {
                 self.take_node(change);
             }
-            while let Some(change) = pod_changes.try_next() {
+            while let Some(change) = feeds.pods.try_next() {
                 self.take_pod(change);
             }
-            while let Ok(result) = results.try_recv() {
+            while let Ok(result) = feeds.results.try_recv() {
                 self.take_result(result);
             }
+            let now = self.env.elapsed();
+            self.wake(now);
+            let next = self.queue.tick(now);
             if self.binds.available_permits() > 0
                 && let Some(pod) = self.queue.pop()
             {
@@ -113,68 +145,124 @@ impl Scheduler {
             };
             tokio::select! {
                 biased;
-                change = node_changes.next() => self.take_node(change),
-                change = pod_changes.next() => self.take_pod(change),
-                Some(result) = results.recv() => self.take_result(result),
+                change = feeds.namespaces.next() => self.take_namespace(change),
+                change = feeds.nodes.next() => self.take_node(change),
+                change = feeds.pods.next() => self.take_pod(change),
+                Some(result) = feeds.results.recv() => self.take_result(result),
                 () = timer => {}
             }
         }
     }
 
+    /// Pods that found no node are looked at again if what changed may help them.
+    fn wake(&mut self, now: Duration) {
+        let news = std::mem::take(&mut self.news);
+        if news.room {
+            self.queue.changed(now, |_| true);
+        } else if news.company {
+            self.queue.changed(now, |pod| pod.class.is_none());
+        }
+    }
+
+    fn take_namespace(&mut self, change: Change<Arc<Namespace>>) {
+        let name = change.latest().metadata.name.clone().unwrap_or_default();
+        match &change.new {
+            Some(namespace) => {
+                let labels = namespace.metadata.labels.clone().unwrap_or_default();
+                self.snapshot.namespaces.insert(name, labels);
+            }
+            None => {
+                self.snapshot.namespaces.remove(&name);
+            }
+        }
+        self.news.company = true;
+    }
+
     fn take_node(&mut self, change: Change<Arc<Node>>) {
         match (change.old, change.new) {
-            (_, Some(node)) => self.snapshot.set_node(&node),
-            (Some(node), None) => self.snapshot.remove_node(node.metadata.name.as_deref().unwrap_or_default()),
+            (_, Some(node)) => self.news.room |= self.snapshot.set_node(&node),
+            (Some(node), None) => {
+                self.snapshot.remove_node(node.metadata.name.as_deref().unwrap_or_default());
+                // Where pods have to be spread over what there is, less may be enough.
+                self.news.company = true;
+            }
             (None, None) => {}
         }
-        self.queue.changed(self.env.elapsed());
     }
 
     fn take_pod(&mut self, change: Change<Arc<Pod>>) {
         match (change.old, change.new) {
             (_, Some(pod)) => {
-                let uid = pod.metadata.uid.clone().unwrap_or_default();
-                let spec = pod.spec.clone().unwrap_or_default();
-                if spec.node_name.as_deref().is_some_and(|node| !node.is_empty()) {
-                    self.queue.remove(&uid);
+                let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+                let spec = pod.spec.as_ref();
+                let node = spec.and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+                if !node.is_empty() {
+                    self.binding.remove(uid);
+                    self.queue.remove(uid);
                     self.snapshot.set_pod(&pod);
-                    if matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed")) {
-                        self.queue.changed(self.env.elapsed());
-                    }
+                    self.news.room |= is_over(&pod);
+                    self.news.company = true;
                     return;
                 }
-                let ours = spec.scheduler_name.as_deref().unwrap_or("default-scheduler") == self.config.scheduler_name;
-                let over = matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"));
-                let gated = spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty());
-                if !ours || over || gated || pod.metadata.deletion_timestamp.is_some() {
-                    self.queue.remove(&uid);
+                let scheduler = spec.and_then(|spec| spec.scheduler_name.as_deref()).unwrap_or("default-scheduler");
+                let gates = spec.and_then(|spec| spec.scheduling_gates.as_ref());
+                let gated = gates.is_some_and(|gates| !gates.is_empty());
+                let ours = scheduler == self.config.scheduler_name;
+                if !ours || is_over(&pod) || gated || pod.metadata.deletion_timestamp.is_some() {
+                    self.queue.remove(uid);
+                    self.snapshot.remove_pod(uid);
                     return;
                 }
-                if !self.binding.contains(&uid) {
-                    self.queue.add(Arc::new(PodInfo::new(pod)));
+                if !self.binding.contains(uid) {
+                    let nominated = pod.status.as_ref().and_then(|status| status.nominated_node_name.clone());
+                    let info = Arc::new(PodInfo::new(pod));
+                    self.snapshot.nominate(&info, nominated.as_deref().filter(|node| !node.is_empty()));
+                    self.queue.add(info);
                 }
             }
             (Some(pod), None) => {
                 let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+                self.binding.remove(uid);
                 self.queue.remove(uid);
                 self.snapshot.remove_pod(uid);
-                self.queue.changed(self.env.elapsed());
+                self.news.room = true;
             }
             (None, None) => {}
         }
     }
 
     fn take_result(&mut self, bound: Bound) {
-        self.binding.remove(&bound.pod.uid);
-        if let Some(error) = bound.failed {
-            tracing::warn!(pod = %format!("{}/{}", bound.pod.namespace, bound.pod.name), error, "bind");
-            self.snapshot.remove_pod(&bound.pod.uid);
-            self.queue.add_later(bound.pod, self.env.elapsed());
+        let uid = &bound.pod.uid;
+        let seen = self.pods.by_uid(uid);
+        let Some(error) = bound.failed else {
+            // Stays among the bindings until the cache shows it, so that an older state starts no second try.
+            if seen.is_none() {
+                self.binding.remove(uid);
+                self.snapshot.remove_pod(uid);
+            }
+            return;
+        };
+        self.binding.remove(uid);
+        match seen {
+            // The answer was lost, or somebody else was faster: the cache tells where it is.
+            Some(pod) if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some()) => {
+                self.snapshot.set_pod(&pod);
+            }
+            Some(pod) if pod.metadata.deletion_timestamp.is_none() => {
+                tracing::warn!(pod = %format!("{}/{}", bound.pod.namespace, bound.pod.name), error, "bind");
+                self.snapshot.remove_pod(uid);
+                self.queue.add_later(Arc::new(PodInfo::new(pod)), self.env.elapsed());
+                self.news.room = true;
+            }
+            _ => {
+                self.snapshot.remove_pod(uid);
+                self.news.room = true;
+            }
         }
     }
 
     fn schedule(&mut self, pod: Arc<PodInfo>) {
-        let outcome = cycle(&pod, &self.snapshot, self.env.chance());
+        let outcome = cycle(&pod, &self.snapshot, self.env.chance(), &mut self.memory);
         self.snapshot.advance(outcome.looked_at);
         match outcome.result {
             Ok(node) => {
@@ -183,21 +271,44 @@ impl Scheduler {
                 self.snapshot.place(pod.clone(), &node);
                 self.bind(pod, node);
             }
-            Err(failed) => {
-                self.queue.failed(&pod.uid, self.env.elapsed());
-                let message = text::unschedulable(&failed);
-                self.recorder.action(reference(&*pod.pod), None, EventType::Warning, "FailedScheduling", "Scheduling", message.clone());
-                let client = self.client.clone();
-                self.env.spawn(async move { tell_unschedulable(&client, &pod, &message).await });
-            }
+            Err(failed) => self.refuse(pod, &failed),
         }
+    }
+
+    fn refuse(&mut self, pod: Arc<PodInfo>, failed: &Unschedulable) {
+        self.queue.failed(&pod.uid, self.env.elapsed());
+        let (preemption, nominated) = self.preempt(&pod, failed);
+        let message = text::unschedulable(failed, preemption);
+        let about = reference(&*pod.pod);
+        self.recorder.action(about, None, EventType::Warning, "FailedScheduling", "Scheduling", message.clone());
+        let client = self.client.clone();
+        self.env.spawn(async move { tell_unschedulable(&client, &pod, &message, nominated).await });
+    }
+
+    /// Makes room by sending pods of lower priority away; brings the node, or nothing to be written.
+    fn preempt(&mut self, pod: &Arc<PodInfo>, failed: &Unschedulable) -> (Preemption, Option<String>) {
+        if let Some(why) = preempt::not_eligible(pod, &self.snapshot) {
+            return (Preemption::NotEligible(why), None);
+        }
+        let budgets = self.budgets.list();
+        let choice = preempt::choose(pod, &mut self.snapshot, &failed.helped_by_preemption, &budgets);
+        let Some(choice) = choice else { return (Preemption::Helpless, None) };
+        for victim in &choice.victims {
+            let (client, recorder) = (self.client.clone(), self.recorder.clone());
+            let (victim, pod) = (victim.clone(), pod.clone());
+            let (scheduler, node) = (self.config.scheduler_name.clone(), choice.node.clone());
+            self.env.spawn(async move { send_away(&client, &recorder, &victim, &pod, &node, &scheduler).await });
+        }
+        self.snapshot.nominate(pod, Some(&choice.node));
+        (Preemption::Made, Some(choice.node))
     }
 
     fn bind(&self, pod: Arc<PodInfo>, node: String) {
         let (client, recorder, bound, binds) =
             (self.client.clone(), self.recorder.clone(), self.bound.clone(), self.binds.clone());
+        // Taken here: the loop goes on only while there is one left.
+        let permit = binds.try_acquire_owned();
         self.env.spawn(async move {
-            let Ok(_permit) = binds.acquire_owned().await else { return };
             let failed = match client.bind(&pod.namespace, &pod.name, &pod.uid, &node).await {
                 Ok(()) => {
                     let message = format!("Successfully assigned {}/{} to {node}", pod.namespace, pod.name);
@@ -206,24 +317,66 @@ impl Scheduler {
                 }
                 Err(error) => Some(error.to_string()),
             };
+            drop(permit);
             // The scheduler ends with its tasks: then nobody wants to know.
             let _ = bound.send(Bound { pod, failed }).await;
         });
     }
 }
 
-/// Writes `PodScheduled: False`, unless it says so already.
-async fn tell_unschedulable(client: &Client, pod: &PodInfo, message: &str) {
-    let known = pod.pod.status.as_ref().and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+/// Sends one pod away, and says for whom.
+async fn send_away(
+    client: &Client,
+    recorder: &EventRecorder,
+    victim: &PodInfo,
+    pod: &PodInfo,
+    node: &str,
+    scheduler: &str,
+) {
+    if victim.terminating {
+        return;
+    }
+    let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
+        "message": format!("{scheduler}: preempting to accommodate a higher priority pod"),
+        "observedGeneration": victim.pod.metadata.generation});
+    let patch = json!({"metadata": {"uid": victim.uid}, "status": {"conditions": [condition]}});
+    let told = client.patch_status::<Pod>(&victim.namespace, &victim.name, PatchKind::Strategic, patch).await;
+    let gone = match told {
+        Ok(_) => {
+            client.delete::<Pod>(&victim.namespace, &victim.name, &DeleteOptions::uid(&victim.uid)).await.map(|_| ())
+        }
+        Err(error) => Err(error),
+    };
+    match gone {
+        Ok(()) => {
+            let message = format!("Preempted by pod {} on node {node}", pod.uid);
+            let by = Some(reference(&*pod.pod));
+            recorder.action(reference(&*victim.pod), by, EventType::Normal, "Preempted", "Preempting", message);
+        }
+        Err(error) if error.is_not_found() || error.is_conflict() => {}
+        Err(error) => {
+            tracing::warn!(pod = %format!("{}/{}", victim.namespace, victim.name), %error, "preemption");
+        }
+    }
+}
+
+/// Writes `PodScheduled: False` and the node that is being emptied, unless the pod says so already.
+async fn tell_unschedulable(client: &Client, pod: &PodInfo, message: &str, nominated: Option<String>) {
+    let status = pod.pod.status.as_ref();
+    let known = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
     let told = known.into_iter().any(|condition| {
         condition.type_ == "PodScheduled" && condition.status == "False" && condition.message.as_deref() == Some(message)
     });
-    if told {
+    if told && nominated.is_none() {
         return;
     }
     let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
         "observedGeneration": pod.pod.metadata.generation});
-    let patch = json!({"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}});
+    let mut status = json!({"conditions": [condition]});
+    if let Some(node) = nominated {
+        status["nominatedNodeName"] = node.into();
+    }
+    let patch = json!({"metadata": {"uid": pod.uid}, "status": status});
     match client.patch_status::<Pod>(&pod.namespace, &pod.name, PatchKind::Strategic, patch).await {
         Ok(_) => {}
         Err(error) if error.is_not_found() || error.is_conflict() => {}

@@ -23,6 +23,11 @@ impl Prepared {
     pub(crate) fn new(pod: &PodInfo, snapshot: &Snapshot) -> Prepared {
         Prepared { pods: pods::Prepared::new(pod, snapshot), spread: spread::Prepared::new(pod, snapshot) }
     }
+
+    /// Whether nothing but the pod and a node decides about that node.
+    pub(crate) fn is_local(&self, pod: &PodInfo) -> bool {
+        pod.class.is_some() && self.pods.is_trivial()
+    }
 }
 
 /// Whether a refusal would stand even if other pods left the node.
@@ -49,7 +54,7 @@ pub(crate) fn check(pod: &PodInfo, node: &NodeInfo, prepared: &Prepared) -> Resu
     if !affinity::matches(pod, node) {
         return one("node(s) didn't match Pod's node affinity/selector");
     }
-    if node.pods.values().flat_map(|other| &other.ports).any(|used| pod.ports.iter().any(|port| port.conflicts(used))) {
+    if !pod.ports.is_empty() && node.pods.values().flat_map(|other| &other.ports).any(|used| pod.ports.iter().any(|port| port.conflicts(used))) {
         return one("node(s) didn't have free ports for the requested pod ports");
     }
     fit::check(pod, node)?;

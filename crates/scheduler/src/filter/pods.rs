@@ -1,13 +1,13 @@
 //! Pod affinity and anti-affinity that is required.
 //! Source: <https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#inter-pod-affinity-and-anti-affinity>
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::PodAffinityTerm;
 
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
-use crate::selector;
+use crate::selector::{self, Labels};
 use crate::snapshot::Snapshot;
 
 /// A topology: a label of nodes and its value.
@@ -25,18 +25,22 @@ pub(crate) struct Prepared {
     first: bool,
 }
 
-/// Whether a term of `owner` is about `other`. A namespace selector other than the empty one is refused at validation
-/// time by nothing, so it is matched by the namespaces listed and, when empty, by every namespace.
-fn about(term: &PodAffinityTerm, owner: &PodInfo, other: &PodInfo) -> bool {
+/// Whether a term of `owner` is about `other`.
+pub(crate) fn about(
+    term: &PodAffinityTerm,
+    owner: &PodInfo,
+    other: &PodInfo,
+    namespaces: &BTreeMap<String, Labels>,
+) -> bool {
     let listed = term.namespaces.as_deref().unwrap_or_default();
-    let everywhere = term
-        .namespace_selector
-        .as_ref()
-        .is_some_and(|selector| selector.match_labels.is_none() && selector.match_expressions.is_none());
-    let namespace = if listed.is_empty() && term.namespace_selector.is_none() {
-        other.namespace == owner.namespace
-    } else {
-        everywhere || listed.contains(&other.namespace)
+    let namespace = match &term.namespace_selector {
+        None if listed.is_empty() => other.namespace == owner.namespace,
+        None => listed.contains(&other.namespace),
+        Some(selector) => {
+            let none = Labels::new();
+            let labels = namespaces.get(&other.namespace).unwrap_or(&none);
+            listed.contains(&other.namespace) || selector::matches(Some(selector), labels)
+        }
     };
     namespace && selector::matches(term.label_selector.as_ref(), &other.labels)
 }
@@ -49,29 +53,43 @@ impl Prepared {
             shunning: BTreeSet::new(),
             first: false,
         };
-        for node in snapshot.nodes() {
+        let namespaces = &snapshot.namespaces;
+        for node in snapshot.shunning() {
             let topology = |key: &str| node.labels.get(key).map(|value| (key.to_owned(), value.clone()));
             for other in node.pods.values() {
-                for (term, found) in pod.affinity.iter().zip(&mut prepared.wanted) {
-                    if about(term, pod, other) {
-                        found.extend(topology(&term.topology_key));
-                    }
-                }
-                for term in &pod.anti_affinity {
-                    if about(term, pod, other) {
-                        prepared.shunned.extend(topology(&term.topology_key));
-                    }
-                }
                 for term in &other.anti_affinity {
-                    if about(term, other, pod) {
+                    if about(term, other, pod, namespaces) {
                         prepared.shunning.extend(topology(&term.topology_key));
                     }
                 }
             }
         }
+        if pod.affinity.is_empty() && pod.anti_affinity.is_empty() {
+            return prepared;
+        }
+        for node in snapshot.nodes() {
+            let topology = |key: &str| node.labels.get(key).map(|value| (key.to_owned(), value.clone()));
+            for other in node.pods.values() {
+                for (term, found) in pod.affinity.iter().zip(&mut prepared.wanted) {
+                    if about(term, pod, other, namespaces) {
+                        found.extend(topology(&term.topology_key));
+                    }
+                }
+                for term in &pod.anti_affinity {
+                    if about(term, pod, other, namespaces) {
+                        prepared.shunned.extend(topology(&term.topology_key));
+                    }
+                }
+            }
+        }
         prepared.first = prepared.wanted.iter().all(BTreeSet::is_empty)
-            && pod.affinity.iter().all(|term| about(term, pod, pod));
+            && pod.affinity.iter().all(|term| about(term, pod, pod, namespaces));
         prepared
+    }
+
+    /// Whether no other pod matters.
+    pub(crate) fn is_trivial(&self) -> bool {
+        self.wanted.is_empty() && self.shunned.is_empty() && self.shunning.is_empty()
     }
 
     pub(crate) fn check(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), String> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::WeightedPodAffinityTerm;
 
-use super::SCORE_MAX;
+use super::{Raw, SCORE_MAX};
+use crate::filter::pods::about;
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 use crate::selector;
@@ -33,7 +34,7 @@ fn terms(pod: &PodInfo) -> Vec<(i64, &WeightedPodAffinityTerm)> {
 }
 
 /// The weights of preferred terms by topology, brought to 0..=100.
-pub(super) fn preferred_pods(pod: &PodInfo, nodes: &[&NodeInfo], snapshot: &Snapshot) -> Vec<i64> {
+pub(super) fn preferred_pods(pod: &PodInfo, nodes: &[(usize, Raw)], snapshot: &Snapshot) -> Vec<i64> {
     let terms = terms(pod);
     if terms.is_empty() {
         return vec![0; nodes.len()];
@@ -43,10 +44,7 @@ pub(super) fn preferred_pods(pod: &PodInfo, nodes: &[&NodeInfo], snapshot: &Snap
         for other in node.pods.values() {
             for (weight, term) in &terms {
                 let term = &term.pod_affinity_term;
-                let listed = term.namespaces.as_deref().unwrap_or_default();
-                let namespace = if listed.is_empty() { other.namespace == pod.namespace } else { listed.contains(&other.namespace) };
-                if namespace
-                    && selector::matches(term.label_selector.as_ref(), &other.labels)
+                if about(term, pod, other, &snapshot.namespaces)
                     && let Some(value) = node.labels.get(&term.topology_key)
                 {
                     *topologies.entry((&term.topology_key, value)).or_default() += weight;
@@ -56,7 +54,8 @@ pub(super) fn preferred_pods(pod: &PodInfo, nodes: &[&NodeInfo], snapshot: &Snap
     }
     let raw: Vec<i64> = nodes
         .iter()
-        .map(|node| {
+        .map(|(slot, _)| {
+            let node = snapshot.at(*slot);
             topologies.iter().filter(|((key, value), _)| node.labels.get(*key).map(String::as_str) == Some(*value)).map(|(_, weight)| weight).sum()
         })
         .collect();

@@ -19,20 +19,38 @@ const WEIGHT_PODS: i64 = 2;
 const WEIGHT_FIT: i64 = 1;
 const WEIGHT_BALANCE: i64 = 1;
 
-/// The score of each node, in their order.
-pub(crate) fn scores(pod: &PodInfo, nodes: &[&NodeInfo], snapshot: &Snapshot) -> Vec<i64> {
+/// What one node's score is made of, before other nodes are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Raw {
+    unwelcome: i64,
+    preferred: i64,
+    resources: i64,
+}
+
+impl Raw {
+    pub(crate) fn of(pod: &PodInfo, node: &NodeInfo) -> Raw {
+        Raw {
+            unwelcome: taints::unwelcome(pod, node),
+            preferred: affinity::preferred_nodes(pod, node),
+            resources: WEIGHT_FIT * resources::least_allocated(pod, node)
+                + WEIGHT_BALANCE * resources::balanced(pod, node),
+        }
+    }
+}
+
+/// The score of each node (by slot), in their order.
+pub(crate) fn scores(pod: &PodInfo, nodes: &[(usize, Raw)], snapshot: &Snapshot) -> Vec<i64> {
     let mut total = vec![0; nodes.len()];
     let mut add = |weight: i64, scores: Vec<i64>| {
         for (total, score) in total.iter_mut().zip(scores) {
             *total += weight * score;
         }
     };
-    add(WEIGHT_TAINTS, normalize(nodes.iter().map(|node| taints::unwelcome(pod, node)).collect(), true));
-    add(WEIGHT_AFFINITY, normalize(nodes.iter().map(|node| affinity::preferred_nodes(pod, node)).collect(), false));
+    add(WEIGHT_TAINTS, normalize(nodes.iter().map(|(_, raw)| raw.unwelcome).collect(), true));
+    add(WEIGHT_AFFINITY, normalize(nodes.iter().map(|(_, raw)| raw.preferred).collect(), false));
     add(WEIGHT_PODS, affinity::preferred_pods(pod, nodes, snapshot));
     add(WEIGHT_SPREAD, spread::scores(pod, nodes, snapshot));
-    add(WEIGHT_FIT, nodes.iter().map(|node| resources::least_allocated(pod, node)).collect());
-    add(WEIGHT_BALANCE, nodes.iter().map(|node| resources::balanced(pod, node)).collect());
+    add(1, nodes.iter().map(|(_, raw)| raw.resources).collect());
     total
 }
 

@@ -1,34 +1,22 @@
 //! Scores by spreading: constraints that may be broken, and the system's default where a pod has none.
 
-use k8s_openapi::api::core::v1::TopologySpreadConstraint;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use std::collections::BTreeMap;
 
-use super::SCORE_MAX;
+use super::{Raw, SCORE_MAX};
 use crate::filter::spread;
-use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 use crate::snapshot::Snapshot;
 
+const HOST: &str = "kubernetes.io/hostname";
+const ZONE: &str = "topology.kubernetes.io/zone";
+/// Upstream's system default: pods of one controller over hosts (skew 3) and zones (skew 5).
+const HOST_SKEW: f64 = 3.0;
+const ZONE_SKEW: f64 = 5.0;
+
 /// Fewer matching pods in a node's domains are better.
-pub(super) fn scores(pod: &PodInfo, nodes: &[&NodeInfo], snapshot: &Snapshot) -> Vec<i64> {
-    let counted = if pod.spread.is_empty() { defaults(pod, snapshot) } else { spread::count(pod, snapshot, "ScheduleAnyway") };
-    if counted.is_empty() {
-        return vec![0; nodes.len()];
-    }
-    let raw: Vec<Option<i64>> = nodes
-        .iter()
-        .map(|node| {
-            let mut score = 0.0;
-            for counted in &counted {
-                let domain = node.labels.get(&counted.constraint.topology_key)?;
-                let pods = counted.domains.get(domain).copied().unwrap_or(0) as f64;
-                // Constraints with many domains weigh more, so that a few zones don't drown many hosts.
-                let weight = ((counted.domains.len() + 2) as f64).ln();
-                score += pods * weight + f64::from(counted.constraint.max_skew - 1);
-            }
-            Some(score.round() as i64)
-        })
-        .collect();
+pub(super) fn scores(pod: &PodInfo, nodes: &[(usize, Raw)], snapshot: &Snapshot) -> Vec<i64> {
+    let raw = if pod.spread.is_empty() { by_group(pod, nodes, snapshot) } else { by_constraints(pod, nodes, snapshot) };
+    let Some(raw) = raw else { return vec![0; nodes.len()] };
     let known: Vec<i64> = raw.iter().flatten().copied().collect();
     let (min, max) = (known.iter().copied().min().unwrap_or(0), known.iter().copied().max().unwrap_or(0));
     raw.into_iter()
@@ -40,36 +28,52 @@ pub(super) fn scores(pod: &PodInfo, nodes: &[&NodeInfo], snapshot: &Snapshot) ->
         .collect()
 }
 
-/// Upstream's system default: pods of one owner's labels over hosts (skew 3) and zones (skew 5).
-fn defaults(pod: &PodInfo, snapshot: &Snapshot) -> Vec<spread::Counted> {
-    let owned = pod.pod.metadata.owner_references.iter().flatten().any(|owner| owner.controller == Some(true));
-    if !owned || pod.labels.is_empty() {
-        return Vec::new();
+/// Constraints with many domains weigh more, so that a few zones don't drown many hosts.
+fn weight(domains: usize) -> f64 {
+    ((domains + 2) as f64).ln()
+}
+
+fn by_constraints(pod: &PodInfo, nodes: &[(usize, Raw)], snapshot: &Snapshot) -> Option<Vec<Option<i64>>> {
+    let counted = spread::count(pod, snapshot, "ScheduleAnyway");
+    if counted.is_empty() {
+        return None;
     }
-    let selector = LabelSelector { match_labels: Some(pod.labels.clone()), match_expressions: None };
-    let constraint = |key: &str, skew: i32| TopologySpreadConstraint {
-        max_skew: skew,
-        topology_key: key.into(),
-        when_unsatisfiable: "ScheduleAnyway".into(),
-        label_selector: Some(selector.clone()),
-        ..TopologySpreadConstraint::default()
+    let score = |slot: usize| {
+        let mut score = 0.0;
+        for counted in &counted {
+            let domain = snapshot.at(slot).labels.get(&counted.constraint.topology_key)?;
+            let pods = counted.domains.get(domain).copied().unwrap_or(0) as f64;
+            score += pods * weight(counted.domains.len()) + f64::from(counted.constraint.max_skew - 1);
+        }
+        Some(score.round() as i64)
     };
-    let alike = PodInfo {
-        pod: pod.pod.clone(),
-        uid: pod.uid.clone(),
-        namespace: pod.namespace.clone(),
-        name: pod.name.clone(),
-        labels: pod.labels.clone(),
-        requests: pod.requests.clone(),
-        score_requests: pod.score_requests.clone(),
-        ports: Vec::new(),
-        affinity: Vec::new(),
-        anti_affinity: Vec::new(),
-        spread: vec![constraint("kubernetes.io/hostname", 3)],
-        terminating: false,
+    Some(nodes.iter().map(|(slot, _)| score(*slot)).collect())
+}
+
+/// The default: by how many pods of the same controller there are. The counts are kept, not taken.
+fn by_group(pod: &PodInfo, nodes: &[(usize, Raw)], snapshot: &Snapshot) -> Option<Vec<Option<i64>>> {
+    pod.group.as_ref()?;
+    let none = BTreeMap::new();
+    let counts = snapshot.group(pod).unwrap_or(&none);
+    let mut zones: BTreeMap<&str, i64> = BTreeMap::new();
+    for (slot, count) in counts {
+        if let Some(zone) = snapshot.at(*slot).labels.get(ZONE) {
+            *zones.entry(zone).or_default() += count;
+        }
+    }
+    // Domains without a pod count as well; as many as the nodes looked at show.
+    let mut seen_zones: std::collections::BTreeSet<&str> = zones.keys().copied().collect();
+    seen_zones.extend(nodes.iter().filter_map(|(slot, _)| snapshot.at(*slot).labels.get(ZONE)).map(String::as_str));
+    let (host_weight, zone_weight) = (weight(snapshot.len()), weight(seen_zones.len()));
+    let score = |slot: usize| {
+        let labels = &snapshot.at(slot).labels;
+        labels.get(HOST)?;
+        let mut score = counts.get(&slot).copied().unwrap_or(0) as f64 * host_weight + HOST_SKEW - 1.0;
+        if !seen_zones.is_empty() {
+            let zone = labels.get(ZONE)?;
+            score += zones.get(zone.as_str()).copied().unwrap_or(0) as f64 * zone_weight + ZONE_SKEW - 1.0;
+        }
+        Some(score.round() as i64)
     };
-    let mut counted = spread::count(&alike, snapshot, "ScheduleAnyway");
-    let zoned = PodInfo { spread: vec![constraint("topology.kubernetes.io/zone", 5)], ..alike };
-    counted.extend(spread::count(&zoned, snapshot, "ScheduleAnyway").into_iter().filter(|counted| !counted.domains.is_empty()));
-    counted
+    Some(nodes.iter().map(|(slot, _)| score(*slot)).collect())
 }
