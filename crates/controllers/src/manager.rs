@@ -60,6 +60,7 @@ impl ControllerManager {
         manager.spawn("statefulset-controller", crate::statefulset::run);
         manager.spawn("job-controller", crate::job::run);
         manager.spawn("cronjob-controller", crate::cronjob::run);
+        manager.spawn("resourcequota-controller", crate::resourcequota::run);
         manager.spawn("disruption-controller", crate::disruption::run);
         manager.spawn("ttl-after-finished-controller", crate::ttlafterfinished::run);
         manager.spawn("endpoint-controller", crate::endpoints::run);
