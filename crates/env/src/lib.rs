@@ -3,10 +3,12 @@
 
 mod chance;
 mod clock;
+mod latest;
 mod tasks;
 
 pub use chance::Chance;
 pub use clock::{Clock, SystemClock, VirtualClock};
+pub use latest::Latest;
 pub use tasks::{Task, Tasks};
 
 use std::future::Future;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use cox_api::Object;
 use cox_env::Env;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::error::Error;
 use crate::interest::Interest;
@@ -24,6 +24,9 @@ pub(crate) struct Cache {
     shards: RwLock<Shards>,
     /// Everything up to this revision is visible and was handed to the watchers.
     revision: watch::Sender<u64>,
+    /// Wakes those who wait for a revision, in the order in which they came: a `watch` would wake them in one of
+    /// chance, by which no simulation could be replayed.
+    moved: Notify,
     retained: Mutex<VecDeque<(Duration, Snapshot)>>,
     watchers: AtomicUsize,
     next_watcher: AtomicU64,
@@ -44,6 +47,7 @@ impl Cache {
             shards: RwLock::new(Shards { by_prefix: BTreeMap::new(), base: 0, closed: false }),
             revision: watch::Sender::new(0),
             retained: Mutex::default(),
+            moved: Notify::new(),
             watchers: AtomicUsize::new(0),
             next_watcher: AtomicU64::new(0),
         }
@@ -85,6 +89,7 @@ impl Cache {
         }
         drop(shards);
         self.revision.send_replace(revision);
+        self.moved.notify_waiters();
     }
 
     /// Takes over what another cache loaded; every watch ends, for what happened between isn't known.
@@ -97,6 +102,7 @@ impl Cache {
         drop(shards);
         self.retained.lock().clear();
         self.revision.send_replace(revision);
+        self.moved.notify_waiters();
         for shard in loaded.by_prefix.values() {
             shard.end_watches(&Error::Expired { asked: 0, oldest: revision });
         }
@@ -117,11 +123,14 @@ impl Cache {
 
     /// Says that everything up to a revision was applied.
     pub(crate) fn reached(&self, revision: u64) {
-        self.revision.send_if_modified(|current| {
+        let later = self.revision.send_if_modified(|current| {
             let later = revision > *current;
             *current = revision.max(*current);
             later
         });
+        if later {
+            self.moved.notify_waiters();
+        }
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Object> {
@@ -217,15 +226,18 @@ impl Cache {
     }
 
     pub(crate) async fn wait_until(&self, revision: u64) -> Result<(), Error> {
-        let mut seen = self.revision.subscribe();
-        let mut closed = false;
-        seen.wait_for(|current| {
-            closed = self.shards.read().closed;
-            closed || *current >= revision
-        })
-        .await
-        .map_err(|_| Error::Closed)?;
-        if closed && self.revision() < revision { Err(Error::Closed) } else { Ok(()) }
+        loop {
+            // Made before the look: a change after it ends the wait.
+            let moved = self.moved.notified();
+            let closed = self.shards.read().closed;
+            if self.revision() >= revision {
+                return Ok(());
+            }
+            if closed {
+                return Err(Error::Closed);
+            }
+            moved.await;
+        }
     }
 
     /// Ends every watch and wait.
@@ -236,7 +248,7 @@ impl Cache {
             shard.end_watches(&Error::Closed);
         }
         drop(shards);
-        self.revision.send_modify(|_| {});
+        self.moved.notify_waiters();
     }
 
     /// Drops history that is too old, also where nothing is written any more. Ends with the cache.

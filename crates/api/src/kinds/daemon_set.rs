@@ -66,6 +66,7 @@ impl Kind for DaemonSet {
         }
         default(spec, "revisionHistoryLimit", 10);
         spec_defaults::template(spec, "template");
+        default(ensure(ensure(object, "metadata"), "annotations"), TEMPLATE_GENERATION, "0");
     }
 
     fn prepare_create(&self, object: &mut Value, _rules: &Rules<'_>) {

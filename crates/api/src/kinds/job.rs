@@ -61,13 +61,9 @@ impl Kind for Job {
     }
 
     fn set_defaults(&self, object: &mut Value) {
-        let labels = at(object, &["spec", "template", "metadata", "labels"])
-            .filter(|labels| labels.as_object().is_some_and(|labels| !labels.is_empty()))
-            .cloned();
-        if let Some(labels) = labels
-            && at(object, &["metadata"]).is_none_or(|metadata| map(metadata, "labels").is_empty())
-        {
-            set(ensure(object, "metadata"), "labels", labels);
+        // A new job gets the labels that its template is about to have: see [`generate_selector`].
+        if flag(&object["spec"], "manualSelector") || at(object, &["spec", "selector"]).is_some() {
+            label_like_template(object);
         }
         defaults(ensure(object, "spec"));
         default(ensure(object, "spec"), "manualSelector", false);
@@ -78,6 +74,7 @@ impl Kind for Job {
         if !flag(&object["spec"], "manualSelector") {
             generate_selector(object);
         }
+        label_like_template(object);
     }
 
     fn prepare_update(&self, new: &mut Value, old: &Value, part: Part, _rules: &Rules<'_>) {
@@ -147,6 +144,15 @@ impl Kind for Job {
 
     fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
         vec![("status.successful", int(&object["status"], "succeeded").to_string())]
+    }
+}
+
+/// A job without labels has those of its template.
+fn label_like_template(object: &mut Value) {
+    let labels = map(&object["spec"]["template"]["metadata"], "labels");
+    if !labels.is_empty() && map(&object["metadata"], "labels").is_empty() {
+        let labels = labels.clone();
+        set(ensure(object, "metadata"), "labels", labels);
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::common::cells::{self, column};
 use super::common::walk::{ensure, get, int, text_ptr};
-use super::common::{check, label_selector};
+use super::common::{check, conditions, label_selector};
 use super::pod::internal;
 use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, NameRule, Part, Scope, Subresource};
@@ -72,6 +72,11 @@ impl Kind for PodDisruptionBudget {
         {
             check::field_non_negative(errors, status, &path, key);
         }
+        conditions::validate(errors, &path.child("conditions"), status);
+    }
+
+    fn repeats_metadata_checks(&self) -> bool {
+        false
     }
 
     fn allows_unconditional_update(&self) -> bool {

@@ -18,6 +18,9 @@ use crate::auth::{ANONYMOUS, Attributes, Impersonation, UNAUTHENTICATED, User, i
 use crate::registry::{self, Served};
 use crate::server::ApiServer;
 
+/// Paths for those who don't say who they are.
+const OPEN_PATHS: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
+
 /// What all requests of a connection share.
 pub(super) struct Connection {
     /// Who the client certificate names.
@@ -56,7 +59,7 @@ fn fallback_form(headers: &HeaderMap) -> Form {
 
 async fn route(server: &Arc<ApiServer>, connection: &Connection, request: http::Request<Incoming>) -> Result<Answered, Status> {
     let path = request.uri().path().to_owned();
-    let user = who(server, connection, request.headers())?;
+    let user = who(server, connection, &path, request.headers())?;
     let user = act_as(server, user, request.headers())?;
     if let Some(target) = resource_path(&path)
         && registry::has_version(&target.resource.group, &target.resource.version)
@@ -69,7 +72,7 @@ async fn route(server: &Arc<ApiServer>, connection: &Connection, request: http::
 }
 
 /// Who asks: by token, by certificate, or nobody.
-fn who(server: &ApiServer, connection: &Connection, headers: &HeaderMap) -> Result<User, Status> {
+fn who(server: &ApiServer, connection: &Connection, path: &str, headers: &HeaderMap) -> Result<User, Status> {
     if let Some(authorization) = headers.get(AUTHORIZATION) {
         let text = authorization.to_str().unwrap_or_default();
         let token = text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer "));
@@ -84,7 +87,11 @@ fn who(server: &ApiServer, connection: &Connection, headers: &HeaderMap) -> Resu
     if let Some(user) = &connection.user {
         return Ok(user.clone());
     }
-    Ok(User { name: ANONYMOUS.into(), groups: vec![UNAUTHENTICATED.into()], ..User::default() })
+    // Whoever shows nothing may ask for health and version, if the roles say so; nothing else.
+    if OPEN_PATHS.iter().any(|open| path == *open || path.strip_prefix(open).is_some_and(|rest| rest.starts_with('/'))) {
+        return Ok(User { name: ANONYMOUS.into(), groups: vec![UNAUTHENTICATED.into()], ..User::default() });
+    }
+    Err(Status::unauthorized())
 }
 
 /// Whom the client wants to act as.

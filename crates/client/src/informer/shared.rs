@@ -5,9 +5,8 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 
 use cox_api::{Object, Resource};
-use cox_env::Env;
+use cox_env::{Env, Latest};
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::watch;
 
 use super::changes::Mailbox;
 use super::reflector;
@@ -50,7 +49,7 @@ impl SharedInformers {
             resource: resource.clone(),
             state: RwLock::default(),
             watchers: Mutex::default(),
-            progress: watch::channel(Progress::default()).0,
+            progress: Latest::new(Progress::default()),
         }));
         known.insert((resource, scope.clone()), informed.clone());
         self.env.spawn(reflector::run(informed.clone(), scope, self.client.clone(), self.env.clone()));
@@ -85,7 +84,7 @@ pub(super) struct Inner {
     pub(super) state: RwLock<State>,
     /// Locked while a change is put in and told, so that a new watcher misses nothing and gets nothing twice.
     pub(super) watchers: Mutex<Watchers>,
-    pub(super) progress: watch::Sender<Progress>,
+    pub(super) progress: Latest<Progress>,
 }
 
 /// One informer, without types. Cloning shares it.
@@ -140,40 +139,28 @@ impl Informed {
 
     /// Whether the first list has been seen.
     pub fn is_synced(&self) -> bool {
-        self.0.progress.borrow().synced
+        self.0.progress.get().synced
     }
 
     /// The revision seen so far.
     pub fn revision(&self) -> u64 {
-        self.0.progress.borrow().revision
+        self.0.progress.get().revision
     }
 
     /// Waits until the first list has been seen.
     pub async fn synced(&self) {
-        let mut progress = self.0.progress.subscribe();
-        // The sender lives in `self`, so the wait ends only by its condition.
-        let _ = progress.wait_for(|progress| progress.synced).await;
+        self.0.progress.wait_for(|progress| progress.synced).await;
     }
 
     /// Waits until the cache holds whatever was written up to `revision` (of an object in its scope). A write's
     /// own revision, awaited, makes sure that the next look sees it.
     pub async fn wait_until_seen(&self, revision: u64) {
-        let mut progress = self.0.progress.subscribe();
-        let _ = progress.wait_for(|progress| progress.synced && progress.revision >= revision).await;
+        self.0.progress.wait_for(|progress| progress.synced && progress.revision >= revision).await;
     }
 
     /// Waits until an object (or its absence) is as wanted.
     pub async fn wait_for(&self, key: &Key, mut wanted: impl FnMut(Option<&Object>) -> bool) {
-        let mut progress = self.0.progress.subscribe();
-        loop {
-            progress.borrow_and_update();
-            if wanted(self.0.state.read().get(key)) {
-                return;
-            }
-            if progress.changed().await.is_err() {
-                return;
-            }
-        }
+        self.0.progress.wait_for(|_| wanted(self.0.state.read().get(key))).await;
     }
 
     /// Calls `handler` for every object that is there (as appeared) and for every change from now on, in order,
@@ -249,7 +236,7 @@ impl Inner {
     }
 
     pub(super) fn reached(&self, revision: u64, synced: bool) {
-        self.progress.send_modify(|progress| {
+        self.progress.modify(|progress| {
             progress.revision = revision;
             progress.synced |= synced;
         });

@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod cells;
 pub mod check;
+pub mod conditions;
 pub mod config_data;
 pub mod csi;
 pub mod domain_path;

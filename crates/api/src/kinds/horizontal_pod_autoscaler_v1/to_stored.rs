@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{BEHAVIOR, CONDITIONS, CURRENT_METRICS, METRICS, metrics};
-use crate::kinds::common::walk::{ensure, get, list, remove, set};
+use crate::kinds::common::walk::{ensure, get, int, list, remove, set};
 use crate::kinds::horizontal_pod_autoscaler::default_metrics;
 
 /// The object in the new version.
@@ -35,9 +35,11 @@ pub fn convert(mut object: Value) -> Value {
             measured.push(json!({"type": "Resource", "resource":
                 {"name": "cpu", "current": {"averageUtilization": share}}}));
         }
-        if !measured.is_empty() {
-            set(status, "currentMetrics", measured);
+        // The old version always says how many there are, the new one only where there are any.
+        if int(status, "currentReplicas") == 0 {
+            remove(status, "currentReplicas");
         }
+        set(status, "currentMetrics", if measured.is_empty() { Value::Null } else { measured.into() });
         if let Some(conditions) = conditions {
             set(status, "conditions", conditions);
         }

@@ -1,0 +1,157 @@
+//! The same over TLS.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cox_apiserver::User;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+
+use crate::support::World;
+
+struct Web {
+    world: World,
+    address: std::net::SocketAddr,
+    tls: Arc<rustls::ClientConfig>,
+}
+
+const TOKEN: &str = "the-administrators-token";
+
+impl Web {
+    async fn new() -> Web {
+        let world = World::with(|config| {
+            config.static_tokens = vec![(TOKEN.into(), User::new("admin", &["system:masters"]))];
+        })
+        .await;
+        let pki = world.server.config().pki.clone();
+        let identity = pki.server("kube-apiserver", &["localhost".into(), "127.0.0.1".into()]).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = cox_apiserver::serve(world.server.clone(), listener, pki.server_config(&identity).unwrap());
+        world.server.env().spawn(serving);
+        let tls = pki.client_config(None).unwrap();
+        Web { world, address, tls }
+    }
+
+    async fn send(&self, request: http::Request<Full<Bytes>>) -> http::Response<hyper::body::Incoming> {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let mut tls = (*self.tls).clone();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        self.world.server.env().spawn(async move {
+            let _ = connection.await;
+        });
+        sender.send_request(request).await.unwrap()
+    }
+
+    async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String, Value) {
+        let mut request =
+            http::Request::builder().method(method).uri(path).header("host", "localhost").header("authorization", format!("Bearer {TOKEN}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = self.send(request.body(Full::new(Bytes::from(body.to_owned()))).unwrap()).await;
+        let code = answer.status().as_u16();
+        let media = answer.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned());
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        let value = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
+        (code, media.unwrap_or_default(), value)
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let (code, _, value) = self.call("GET", path, &[], "").await;
+        (code, value)
+    }
+}
+
+#[tokio::test]
+async fn objects_over_the_wire() {
+    let web = Web::new().await;
+    let (code, _, made) = web
+        .call(
+            "POST",
+            "/api/v1/namespaces/n/configmaps?fieldValidation=Strict",
+            &[("content-type", "application/yaml"), ("user-agent", "me/1.0")],
+            "metadata: {name: a}\ndata: {k: v}\n",
+        )
+        .await;
+    assert_eq!(code, 201, "{made}");
+    assert_eq!(made["metadata"]["managedFields"][0]["manager"], "me");
+    let (code, list) = web.get("/api/v1/namespaces/n/configmaps").await;
+    assert_eq!((code, &list["kind"]), (200, &json!("ConfigMapList")));
+    assert!(list["items"][0].get("kind").is_none());
+    let accept = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let (_, _, table) = web.call("GET", "/api/v1/configmaps", &[("accept", accept)], "").await;
+    assert_eq!(table["rows"][0]["cells"][0], "a");
+    let (code, _, status) =
+        web.call("PATCH", "/api/v1/namespaces/n/configmaps/a", &[("content-type", "text/plain")], "{}").await;
+    assert_eq!((code, &status["reason"]), (415, &json!("UnsupportedMediaType")));
+    let (code, status) = web.get("/api/v1/namespaces/n/nothing").await;
+    assert_eq!((code, &status["kind"]), (404, &json!("Status")));
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused() {
+    let web = Web::new().await;
+    let big = format!("{{\"metadata\":{{\"name\":\"a\"}},\"data\":{{\"k\":\"{}\"}}}}", "x".repeat(4 << 20));
+    let (code, _, status) = web.call("POST", "/api/v1/namespaces/n/configmaps", &[], &big).await;
+    assert_eq!((code, &status["reason"]), (413, &json!("RequestEntityTooLarge")));
+}
+
+#[tokio::test]
+async fn who_shows_nothing_sees_nothing_but_health() {
+    let web = Web::new().await;
+    let bare = |path: &str, token: Option<&str>| {
+        let mut request = http::Request::builder().uri(path).header("host", "localhost");
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        request.body(Full::new(Bytes::new())).unwrap()
+    };
+    assert_eq!(web.send(bare("/readyz", None)).await.status(), 200);
+    assert_eq!(web.send(bare("/api/v1/pods", None)).await.status(), 401);
+    assert_eq!(web.send(bare("/api/v1/pods", Some("wrong"))).await.status(), 401);
+    assert_eq!(web.send(bare("/readyz", Some("wrong"))).await.status(), 401);
+}
+
+#[tokio::test]
+async fn discovery_names_what_is_served() {
+    let web = Web::new().await;
+    let (_, list) = web.get("/api/v1").await;
+    let pods = list["resources"].as_array().unwrap().iter().find(|one| one["name"] == "pods").unwrap();
+    assert_eq!(pods["shortNames"], json!(["po"]));
+    let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    let (code, media, all) = web.call("GET", "/apis", &[("accept", accept)], "").await;
+    assert_eq!((code, media.as_str()), (200, accept));
+    assert_eq!(all["items"][0]["versions"][0]["freshness"], "Current");
+    let (code, _) = web.get("/apis/nothing.example.com/v1").await;
+    assert_eq!(code, 404);
+}
+
+#[tokio::test]
+async fn a_watch_streams_lines_and_ends_in_time() {
+    let web = Web::new().await;
+    web.world.create("configmaps", "n", json!({"metadata": {"name": "a"}})).await.unwrap();
+    let path = "/api/v1/namespaces/n/configmaps?watch=1&timeoutSeconds=1";
+    let (code, _, event) = web.call("GET", path, &[], "").await;
+    assert_eq!(code, 200);
+    assert_eq!((&event["type"], &event["object"]["metadata"]["name"]), (&json!("ADDED"), &json!("a")));
+}
+
+#[tokio::test]
+async fn acting_as_somebody_needs_the_right_to() {
+    let web = Web::new().await;
+    let reviews = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    let headers = [("impersonate-user", "jane"), ("impersonate-group", "g1")];
+    let (code, _, review) = web.call("POST", reviews, &headers, "{}").await;
+    assert_eq!(code, 201, "{review}");
+    let info = &review["status"]["userInfo"];
+    assert_eq!((&info["username"], &info["groups"]), (&json!("jane"), &json!(["g1", "system:authenticated"])));
+}
