@@ -1,0 +1,107 @@
+//! Faults between the parts and the API, and between the API and its disk.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use cox_api::{Body, Reason, Request, Response, Status, Transport, Verb};
+use cox_env::Env;
+use futures::StreamExt;
+
+use crate::Mutant;
+use crate::observer::Observer;
+
+/// Chances of one call, in percent.
+const DELAYED: u64 = 30;
+const REFUSED: u64 = 6;
+const UNANSWERED: u64 = 4;
+/// The longest delay of a call and the longest life of a watch while faults happen, in milliseconds.
+const DELAY_MS_MAX: u64 = 400;
+const WATCH_MS_MAX: u64 = 30_000;
+
+/// Whether faults happen now. Cloning shares it.
+#[derive(Clone, Default)]
+pub(crate) struct Weather(Arc<AtomicBool>);
+
+impl Weather {
+    pub(crate) fn set(&self, bad: bool) {
+        self.0.store(bad, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_bad(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A way to the API that fails while the weather is bad.
+pub(crate) struct Faulty {
+    pub(crate) inner: Arc<dyn Transport>,
+    pub(crate) env: Env,
+    pub(crate) weather: Weather,
+    pub(crate) observer: Observer,
+    pub(crate) mutant: Option<Mutant>,
+}
+
+impl Faulty {
+    fn hits(&self, percent: u64) -> bool {
+        self.weather.is_bad() && self.env.chance().below(100) < percent
+    }
+
+    fn no_answer(&self) -> Status {
+        if self.env.chance().below(2) == 0 {
+            Status::internal("the connection was lost")
+        } else {
+            Status::new(504, Reason::Timeout, "Timeout: request did not complete within the allotted timeout")
+        }
+    }
+
+    async fn carry_out(&self, request: Request) -> Result<Response, Status> {
+        let on_pods = request.resource.plural == "pods" && request.subresource.is_none();
+        match self.mutant {
+            Some(Mutant::DuplicateCreates) if on_pods && request.verb == Verb::Create => {
+                let _ = self.inner.call(request.clone()).await;
+                self.inner.call(request).await
+            }
+            Some(Mutant::KeepsFinalizers) if on_pods && takes_off_finalizer(&request) => {
+                self.inner.call(Request { verb: Verb::Get, body: Body::None, ..request }).await
+            }
+            _ => self.inner.call(request).await,
+        }
+    }
+}
+
+fn takes_off_finalizer(request: &Request) -> bool {
+    matches!(&request.body, Body::Patch(_, patch)
+        if patch["metadata"].get("$deleteFromPrimitiveList/finalizers").is_some())
+}
+
+#[async_trait]
+impl Transport for Faulty {
+    async fn call(&self, request: Request) -> Result<Response, Status> {
+        if self.hits(DELAYED) {
+            self.env.sleep(Duration::from_millis(self.env.chance().below(DELAY_MS_MAX))).await;
+        }
+        if self.hits(REFUSED) {
+            return Err(self.no_answer());
+        }
+        let lost = !request.verb.is_read() && self.hits(UNANSWERED);
+        let makes_pod = request.resource.plural == "pods" && request.verb == Verb::Create;
+        let response = self.carry_out(request).await?;
+        if lost {
+            if let (true, Response::Object { object, .. }) = (makes_pod, &response) {
+                self.observer.excuse(object.uid());
+            }
+            return Err(self.no_answer());
+        }
+        match response {
+            Response::Watch(watch) if self.weather.is_bad() => {
+                let env = self.env.clone();
+                let life = Duration::from_millis(env.chance().below(WATCH_MS_MAX));
+                let cut = Box::pin(async move { env.sleep(life).await });
+                Ok(Response::Watch(watch.take_until(cut).boxed()))
+            }
+            response => Ok(response),
+        }
+    }
+}
