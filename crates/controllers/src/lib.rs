@@ -22,4 +22,4 @@ mod statefulset;
 mod tainteviction;
 mod ttlafterfinished;
 
-pub use manager::{Clients, ControllerConfig, ControllerManager};
+pub use manager::{Clients, ControllerConfig, ControllerManager, SERVICE_ACCOUNTS};

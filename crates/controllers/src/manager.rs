@@ -14,6 +14,9 @@ use crate::common::Context;
 /// As upstream's `--max-endpoints-per-slice`.
 const ENDPOINTS_PER_SLICE: usize = 100;
 
+/// The controller that gives every namespace its service account, which pods need to be admitted.
+pub const SERVICE_ACCOUNTS: &str = "serviceaccount-controller";
+
 /// Makes the API client of a controller, by its name.
 pub type Clients = Arc<dyn Fn(&str) -> Client + Send + Sync>;
 
@@ -28,6 +31,19 @@ pub struct ControllerConfig {
     pub node_monitor_grace_period: Duration,
     /// How many finished pods are kept (`terminatedPodGCThreshold`); 0 keeps all.
     pub terminated_pod_gc_threshold: usize,
+    /// Which run (`controllers`): `*` all, `NAME` that one, `-NAME` not that one; the first that says decides.
+    pub controllers: Vec<String>,
+}
+
+impl ControllerConfig {
+    /// Whether a controller, by upstream's name, is to run.
+    fn runs(&self, name: &str) -> bool {
+        let said = self.controllers.iter().find_map(|entry| match entry.strip_prefix('-') {
+            Some(not) => (not == name).then_some(false),
+            None => (entry == name).then_some(true),
+        });
+        said.unwrap_or_else(|| self.controllers.iter().any(|entry| entry == "*"))
+    }
 }
 
 impl Default for ControllerConfig {
@@ -37,6 +53,7 @@ impl Default for ControllerConfig {
             root_ca_pem: String::new(),
             node_monitor_grace_period: Duration::from_secs(40),
             terminated_pod_gc_threshold: 12_500,
+            controllers: vec!["*".into()],
         }
     }
 }
@@ -46,52 +63,83 @@ pub struct ControllerManager {
     env: Env,
     clients: Clients,
     informers: SharedInformers,
+    config: ControllerConfig,
 }
 
 impl ControllerManager {
-    /// Starts all of them.
+    /// Starts those that the configuration names.
     pub fn start(env: Env, clients: Clients, config: ControllerConfig) {
         let informers = SharedInformers::new(clients("kube-controller-manager"), env.clone());
-        let manager = ControllerManager { env, clients, informers };
-        manager.spawn("replicaset-controller", crate::replicaset::run::<ReplicaSet>);
-        manager.spawn("replication-controller", crate::replicaset::run::<ReplicationController>);
-        manager.spawn("deployment-controller", crate::deployment::run);
-        manager.spawn("daemon-set-controller", crate::daemonset::run);
-        manager.spawn("statefulset-controller", crate::statefulset::run);
-        manager.spawn("job-controller", crate::job::run);
-        manager.spawn("cronjob-controller", crate::cronjob::run);
-        manager.spawn("resourcequota-controller", crate::resourcequota::run);
-        manager.spawn("disruption-controller", crate::disruption::run);
-        manager.spawn("ttl-after-finished-controller", crate::ttlafterfinished::run);
-        manager.spawn("endpoint-controller", crate::endpoints::run);
-        manager.spawn("endpointslice-controller", |context| crate::endpointslice::run(context, ENDPOINTS_PER_SLICE));
-        manager.spawn("namespace-controller", crate::namespace::run);
-        manager.spawn("generic-garbage-collector", crate::garbage::run);
-        manager.spawn("service-account-controller", crate::serviceaccount::run);
-        manager.spawn("node-controller", crate::tainteviction::run);
         let grace = config.node_monitor_grace_period;
-        manager.spawn("node-controller", |context| crate::nodelifecycle::run(context, grace));
-        let cidr: Arc<str> = config.cluster_cidr.into();
-        manager.spawn("node-controller", |context| crate::nodeipam::run(context, cidr));
+        let cidr: Arc<str> = config.cluster_cidr.as_str().into();
         let threshold = config.terminated_pod_gc_threshold;
-        manager.spawn("pod-garbage-collector", |context| crate::podgc::run(context, threshold));
-        if !config.root_ca_pem.is_empty() {
-            let ca: Arc<str> = config.root_ca_pem.into();
-            manager.spawn("root-ca-cert-publisher", |context| crate::rootca::run(context, ca));
+        let ca: Arc<str> = config.root_ca_pem.as_str().into();
+        let manager = ControllerManager { env, clients, informers, config };
+        manager.spawn("replicaset-controller", "replicaset-controller", crate::replicaset::run::<ReplicaSet>);
+        manager.spawn(
+            "replicationcontroller-controller",
+            "replication-controller",
+            crate::replicaset::run::<ReplicationController>,
+        );
+        manager.spawn("deployment-controller", "deployment-controller", crate::deployment::run);
+        manager.spawn("daemonset-controller", "daemon-set-controller", crate::daemonset::run);
+        manager.spawn("statefulset-controller", "statefulset-controller", crate::statefulset::run);
+        manager.spawn("job-controller", "job-controller", crate::job::run);
+        manager.spawn("cronjob-controller", "cronjob-controller", crate::cronjob::run);
+        manager.spawn("resourcequota-controller", "resourcequota-controller", crate::resourcequota::run);
+        manager.spawn("disruption-controller", "disruption-controller", crate::disruption::run);
+        manager.spawn("ttl-after-finished-controller", "ttl-after-finished-controller", crate::ttlafterfinished::run);
+        manager.spawn("endpoints-controller", "endpoint-controller", crate::endpoints::run);
+        manager.spawn("endpointslice-controller", "endpointslice-controller", |context| {
+            crate::endpointslice::run(context, ENDPOINTS_PER_SLICE)
+        });
+        manager.spawn("namespace-controller", "namespace-controller", crate::namespace::run);
+        manager.spawn("garbage-collector-controller", "generic-garbage-collector", crate::garbage::run);
+        manager.spawn(SERVICE_ACCOUNTS, "service-account-controller", crate::serviceaccount::run);
+        manager.spawn("taint-eviction-controller", "node-controller", crate::tainteviction::run);
+        manager.spawn("node-lifecycle-controller", "node-controller", |context| crate::nodelifecycle::run(context, grace));
+        manager.spawn("node-ipam-controller", "node-controller", |context| crate::nodeipam::run(context, cidr));
+        manager.spawn("pod-garbage-collector-controller", "pod-garbage-collector", |context| {
+            crate::podgc::run(context, threshold)
+        });
+        if !ca.is_empty() {
+            manager.spawn("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", |context| {
+                crate::rootca::run(context, ca)
+            });
         }
     }
 
-    fn spawn<F>(&self, name: &'static str, run: impl FnOnce(Context) -> F)
+    /// `name` is upstream's name of the controller, `account` its service account.
+    fn spawn<F>(&self, name: &'static str, account: &'static str, run: impl FnOnce(Context) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let client = (self.clients)(name);
+        if !self.config.runs(name) {
+            return;
+        }
+        let client = (self.clients)(account);
         let context = Context {
             env: self.env.clone(),
-            events: EventRecorder::new(client.clone(), &self.env, name, ""),
+            events: EventRecorder::new(client.clone(), &self.env, account, ""),
             client,
             informers: self.informers.clone(),
         };
         self.env.spawn(run(context));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controllers_are_chosen_as_by_upstreams_flag() {
+        let runs = |entries: &[&str], name: &str| {
+            ControllerConfig { controllers: entries.iter().map(|&e| e.into()).collect(), ..Default::default() }.runs(name)
+        };
+        assert!(runs(&["*"], "job-controller"));
+        assert!(!runs(&["*", "-job-controller"], "job-controller"));
+        assert!(runs(&["job-controller"], "job-controller"));
+        assert!(!runs(&["job-controller"], "cronjob-controller"));
     }
 }

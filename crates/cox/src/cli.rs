@@ -19,6 +19,7 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "Examples:
   cox up                                  a cluster with one node, in the foreground
   cox up -d --nodes 3                     three nodes on this machine, in the background
+  cox up --no-node --store memory         only the API, for tests of operators and clients
   cox image build --from ./root -t app:1  an image from a directory
   cox node stop node-2                    as if that machine had failed
   cox down --purge                        stop everything and leave nothing behind";
@@ -27,6 +28,8 @@ const EXAMPLES: &str = "Examples:
 pub(crate) enum Command {
     /// Start the control plane and the node(s). Ctrl-C ends them; pods run on and are found by the next start.
     Up(Up),
+    /// Start the control plane alone: API server, controllers and scheduler, without a node.
+    Server(ControlPlane),
     /// Show what runs, where, and how much it uses.
     Status(DataDir),
     /// Stop everything, pods included.
@@ -46,8 +49,9 @@ pub(crate) struct DataDir {
     pub(crate) data_dir: PathBuf,
 }
 
+/// What `up` and `server` have in common.
 #[derive(Args, Clone)]
-pub(crate) struct Up {
+pub(crate) struct ControlPlane {
     #[command(flatten)]
     pub(crate) data: DataDir,
     /// Run in the background.
@@ -56,15 +60,6 @@ pub(crate) struct Up {
     /// Where the API is served; repeatable.
     #[arg(long, default_value = "127.0.0.1:6443")]
     pub(crate) listen: Vec<SocketAddr>,
-    /// The node's name; with --nodes N the names are NAME-1 to NAME-N. The machine's host name unless given.
-    #[arg(long)]
-    pub(crate) node_name: Option<String>,
-    /// How many nodes; more than one live in network namespaces of their own.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=32), conflicts_with = "no_node")]
-    pub(crate) nodes: u16,
-    /// Only the control plane.
-    #[arg(long)]
-    pub(crate) no_node: bool,
     /// Where objects are kept: embedded (in the data directory) or memory (gone at the end).
     #[arg(long, default_value = "embedded")]
     pub(crate) store: StoreKind,
@@ -77,6 +72,22 @@ pub(crate) struct Up {
     /// Don't put the context `cox` into the user's own kubeconfig.
     #[arg(long)]
     pub(crate) no_merge: bool,
+}
+
+#[derive(Args, Clone)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) control: ControlPlane,
+    /// The node's name; with --nodes N the names are NAME-1 to NAME-N. The machine's host name unless given.
+    #[arg(long)]
+    pub(crate) node_name: Option<String>,
+    /// How many nodes; more than one live in network namespaces of their own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=32), conflicts_with = "no_node")]
+    pub(crate) nodes: u16,
+    /// Only the API server and its store: nothing is scheduled, nothing reconciles (for tests of operators and
+    /// clients; namespaces still get their service account). `cox server` runs the controllers as well.
+    #[arg(long)]
+    pub(crate) no_node: bool,
 }
 
 /// Where objects are kept.

@@ -39,7 +39,8 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<()> {
     match command {
-        Command::Up(args) => up::run(args).await,
+        Command::Up(args) => up::up(args).await,
+        Command::Server(args) => up::server(args).await,
         Command::Down(args) => down::run(args).await,
         Command::Image(args) => image::run(args).await,
         Command::Status(data) => ask(&data.data_dir, &Ask::Status),

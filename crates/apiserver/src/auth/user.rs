@@ -36,9 +36,9 @@ impl User {
         User { name: name.to_owned(), groups, ..User::default() }
     }
 
-    /// The administrator.
+    /// The administrator, as who holds the static token.
     pub fn admin() -> User {
-        User::new("kubernetes-admin", &[MASTERS])
+        User { uid: "1".to_owned(), ..User::new("admin", &[MASTERS]) }
     }
 
     /// A part of the control plane: `system:kube-scheduler`, `system:kube-controller-manager`.

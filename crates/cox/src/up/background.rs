@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::cli::Up;
+use crate::cli::ControlPlane;
 use crate::socket::{self, Ask};
 
 /// How long it may take to be ready.
 const READY_SECONDS_MAX: u64 = 60;
 
 /// Starts it and waits until it answers.
-pub(super) fn start(args: &Up) -> Result<()> {
+pub(super) fn start(args: &ControlPlane) -> Result<()> {
     let data_dir = &args.data.data_dir;
     std::fs::create_dir_all(data_dir).with_context(|| format!("making {}", data_dir.display()))?;
     if let Some(pid) = crate::lock::holder(data_dir) {

@@ -8,17 +8,26 @@ use cox_apiserver::auth::MASTERS;
 use cox_apiserver::pki::{Credentials, Identity, NameOrAddress, Pki, kubeconfig, write_private};
 use cox_apiserver::{ApiServer, Config, LocalTransport, ServiceRange, User};
 use cox_client::Client;
-use cox_controllers::{ControllerConfig, ControllerManager};
+use cox_controllers::{ControllerConfig, ControllerManager, SERVICE_ACCOUNTS};
 use cox_env::Env;
 use cox_scheduler::{Scheduler, SchedulerConfig};
 use cox_store::{Backend, Embedded, Limits, Memory, Store};
 
-use crate::cli::{StoreKind, Up};
+use crate::cli::{ControlPlane, StoreKind};
 use crate::layout::{Layout, NodeLayout};
 use crate::merge;
 
 /// Bytes of the administrator's token, before it is written in hexadecimal.
 const TOKEN_BYTES: usize = 16;
+
+/// What runs beside the API server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Acts {
+    /// Controllers and scheduler.
+    All,
+    /// Nothing that reconciles; namespaces get their service account, without which no pod is admitted.
+    Nothing,
+}
 
 /// A running control plane.
 pub(super) struct Control {
@@ -34,7 +43,7 @@ pub(super) struct Control {
 
 impl Control {
     /// Starts it and serves at `--listen`.
-    pub(super) async fn start(env: &Env, args: &Up, layout: &Layout) -> Result<Control> {
+    pub(super) async fn start(env: &Env, args: &ControlPlane, layout: &Layout, acts: Acts) -> Result<Control> {
         let env = env.component("control plane");
         let data_dir = &layout.data_dir;
         let pki = Pki::open(&env, &data_dir.join("pki")).context("keys and certificates")?;
@@ -50,7 +59,7 @@ impl Control {
             service_range: ServiceRange::parse(&args.service_cidr)?,
             advertise: advertise.into_iter().collect(),
             advertise_port: port,
-            static_tokens: vec![(token, User::admin())],
+            static_tokens: vec![(token.clone(), User::admin())],
             ..Config::new(pki.clone())?
         };
         let server = ApiServer::open(env.clone(), store.clone(), config).await.context("the API server")?;
@@ -70,12 +79,12 @@ impl Control {
             store_kind: args.store,
             data_dir: data_dir.clone(),
         };
-        control.start_controllers(layout)?;
-        control.write_kubeconfig()?;
+        control.start_controllers(layout, acts);
+        control.write_kubeconfig(&token)?;
         Ok(control)
     }
 
-    fn start_controllers(&self, layout: &Layout) -> Result<()> {
+    fn start_controllers(&self, layout: &Layout, acts: Acts) {
         let server = self.server.clone();
         // Each controller is a service account of its own. It writes by patch where upstream's writes by update, for
         // which upstream's roles have no rule: as part of this process it is one of the masters.
@@ -90,12 +99,17 @@ impl Control {
         let config = ControllerConfig {
             cluster_cidr: layout.pod_cidr.clone(),
             root_ca_pem: self.pki.ca_pem().to_owned(),
+            controllers: match acts {
+                Acts::All => vec!["*".into()],
+                Acts::Nothing => vec![SERVICE_ACCOUNTS.into()],
+            },
             ..ControllerConfig::default()
         };
         ControllerManager::start(self.env.clone(), Arc::new(clients), config);
-        let client = client(&self.server, User::component("system:kube-scheduler"), "kube-scheduler");
-        Scheduler::start(self.env.clone(), client, SchedulerConfig::default());
-        Ok(())
+        if acts == Acts::All {
+            let client = client(&self.server, User::component("system:kube-scheduler"), "kube-scheduler");
+            Scheduler::start(self.env.clone(), client, SchedulerConfig::default());
+        }
     }
 
     /// A line about it.
@@ -158,21 +172,21 @@ impl Control {
         Ok(())
     }
 
-    fn write_kubeconfig(&self) -> Result<()> {
-        let text = self.kubeconfig()?;
+    fn write_kubeconfig(&self, token: &str) -> Result<()> {
+        let text = self.kubeconfig(token)?;
         write_private(&self.data_dir.join("admin.kubeconfig"), text.as_bytes())?;
         Ok(())
     }
 
-    fn kubeconfig(&self) -> Result<String> {
+    fn kubeconfig(&self, token: &str) -> Result<String> {
         let identity = self.pki.admin()?;
         let address = self.listen.first().map(ToString::to_string).unwrap_or_default().replace("0.0.0.0", "127.0.0.1");
         let server = format!("https://{address}");
-        Ok(kubeconfig(merge::NAME, &server, self.pki.ca_pem(), &Credentials::Certificate(&identity)))
+        Ok(kubeconfig(merge::NAME, &server, self.pki.ca_pem(), &Credentials { certificate: Some(&identity), token: Some(token) }))
     }
 
     /// Puts the context into the user's kubeconfig, unless told not to.
-    pub(super) fn publish(&self, args: &Up) -> Result<()> {
+    pub(super) fn publish(&self, args: &ControlPlane) -> Result<()> {
         if args.no_merge {
             return Ok(());
         }
@@ -194,7 +208,7 @@ fn client(server: &Arc<ApiServer>, user: User, manager: &str) -> Client {
     Client::new(Arc::new(LocalTransport::new(server.clone(), user, manager)))
 }
 
-fn serving_identity(pki: &Pki, args: &Up, layout: &Layout) -> Result<Identity> {
+fn serving_identity(pki: &Pki, args: &ControlPlane, layout: &Layout) -> Result<Identity> {
     let mut names: Vec<NameOrAddress> =
         ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "127.0.0.1"]
             .map(NameOrAddress::from)

@@ -11,32 +11,43 @@ use anyhow::{Context, Result, bail};
 use cox_env::Env;
 use cox_network::Fabric;
 
-use crate::cli::Up;
+use crate::cli::{ControlPlane, Up};
 use crate::layout::Layout;
 use crate::progress::Steps;
 use crate::socket::{self, Ask};
 use crate::{image, lock};
-use control::Control;
+use control::{Acts, Control};
 use node::Surroundings;
 use nodes::Nodes;
 
 /// Addresses of nodes, where there are several on this machine.
 const NODE_CIDR: &str = "10.41.0.0/24";
 
+/// `cox up`: the control plane with its nodes, or the API server alone.
+pub(crate) async fn up(args: Up) -> Result<()> {
+    if !args.no_node && !args.control.detach && !rustix::process::geteuid().is_root() {
+        bail!("a node makes namespaces, mounts and cgroups: run cox up as root, or with --no-node");
+    }
+    let nodes = node_names(&args)?;
+    run(args.control, nodes, if args.no_node { Acts::Nothing } else { Acts::All }).await
+}
+
+/// `cox server`: the control plane without a node.
+pub(crate) async fn server(args: ControlPlane) -> Result<()> {
+    run(args, Vec::new(), Acts::All).await
+}
+
 /// Starts everything; returns when it was told to end.
-pub(crate) async fn run(mut args: Up) -> Result<()> {
+async fn run(mut args: ControlPlane, nodes: Vec<String>, acts: Acts) -> Result<()> {
     args.data.data_dir = std::path::absolute(&args.data.data_dir)?;
     if args.detach {
         return background::start(&args);
-    }
-    if !args.no_node && !rustix::process::geteuid().is_root() {
-        bail!("a node makes namespaces, mounts and cgroups: run cox up as root, or with --no-node");
     }
     let steps = Steps::new();
     let _lock = lock::take(&args.data.data_dir)?;
     let layout = Layout {
         data_dir: args.data.data_dir.clone(),
-        nodes: node_names(&args)?,
+        nodes,
         pod_cidr: args.pod_cidr.clone(),
         service_cidr: args.service_cidr.clone(),
         node_cidr: NODE_CIDR.into(),
@@ -44,7 +55,7 @@ pub(crate) async fn run(mut args: Up) -> Result<()> {
     layout.keep()?;
     let env = Env::real();
     let step = steps.begin("control plane");
-    let control = Control::start(&env, &args, &layout).await?;
+    let control = Control::start(&env, &args, &layout, acts).await?;
     step.done(&control.summary());
     let nodes = if layout.nodes.is_empty() {
         None
