@@ -31,8 +31,9 @@ pub(crate) fn status(known: &Known<'_>, node: &NodeFacts) -> PodStatus {
     let ephemeral = containers::statuses(known, &ephemeral, &before.ephemeral_container_statuses, node, false);
     let phase = if over { before.phase.clone().unwrap_or_default() } else { phase(known).to_owned() };
     let (reason, message) = match &known.memory.ended {
-        Some(ended) => (Some(ended.reason.clone()), Some(ended.message.clone())),
-        None => (before.reason.clone(), before.message.clone()),
+        // With the phase, not before: until nothing runs any more the pod is not over.
+        Some(ended) if phase == "Failed" => (Some(ended.reason.clone()), Some(ended.message.clone())),
+        _ => (before.reason.clone(), before.message.clone()),
     };
     let ips = ips(known, node, &before);
     let conditions = conditions::conditions(known, &phase, &init, &main, &before);

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
-use super::known::{Health, Job, Known, Memory};
+use super::known::{Ended, Health, Job, Known, Memory};
 use super::plan::{Outcome, outcome, plan};
 use super::status::{NodeFacts, status};
 
@@ -238,4 +238,20 @@ fn old_exited_containers_are_removed_but_one() {
         container("a", 2, Running, None),
     ]);
     assert_eq!(case.jobs(6), ["remove a-0"]);
+}
+
+#[test]
+fn a_pod_past_its_deadline_is_over_only_when_nothing_runs() {
+    let spec = json!({"activeDeadlineSeconds": 3, "containers": [{"name": "c", "image": "i"}]});
+    let mut case = Case::new(spec);
+    case.memory.ended = Some(Ended { reason: "DeadlineExceeded".into(), message: "too long".into(), grace_seconds: None });
+    let told = |case: &Case| {
+        let facts = NodeFacts { host_ip: "10.0.0.1".into(), scheme: "cox".into() };
+        let status = status(&case.known(10), &facts);
+        (status.phase.unwrap_or_default(), status.reason)
+    };
+    case.containers = vec![container("c", 0, ContainerState::Running, None)];
+    assert_eq!(told(&case), ("Running".into(), None));
+    case.containers = vec![container("c", 0, ContainerState::Exited, Some(137))];
+    assert_eq!(told(&case), ("Failed".into(), Some("DeadlineExceeded".into())));
 }

@@ -169,6 +169,7 @@ async fn exited(events: &mut futures::stream::BoxStream<'static, RuntimeEvent>, 
 struct Watch(AsyncFd<OwnedFd>);
 
 impl Watch {
+    #[expect(deprecated, reason = "AsyncFd::register is unsafe; an OwnedFd keeps its promise")]
     fn new(path: &Path) -> std::io::Result<Watch> {
         let fd = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
         inotify::add_watch(&fd, path, inotify::WatchFlags::MODIFY)?;
