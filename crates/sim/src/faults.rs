@@ -16,6 +16,8 @@ use crate::observer::Observer;
 const DELAYED: u64 = 30;
 const REFUSED: u64 = 6;
 const UNANSWERED: u64 = 4;
+/// By how many pods [`Mutant::ScalesTooFar`] is wrong: more than any surge here.
+const TOO_FAR: i64 = 4;
 /// The longest delay of a call and the longest life of a watch while faults happen, in milliseconds.
 const DELAY_MS_MAX: u64 = 400;
 const WATCH_MS_MAX: u64 = 30_000;
@@ -63,12 +65,25 @@ impl Faulty {
                 let _ = self.inner.call(request.clone()).await;
                 self.inner.call(request).await
             }
+            Some(Mutant::ScalesTooFar) if request.resource.plural == "replicasets" => {
+                self.inner.call(scaled_too_far(request)).await
+            }
             Some(Mutant::KeepsFinalizers) if on_pods && takes_off_finalizer(&request) => {
                 self.inner.call(Request { verb: Verb::Get, body: Body::None, ..request }).await
             }
             _ => self.inner.call(request).await,
         }
     }
+}
+
+fn scaled_too_far(mut request: Request) -> Request {
+    if let Body::Patch(_, body) | Body::Json(body) = &mut request.body
+        && let Some(replicas) = body.pointer_mut("/spec/replicas")
+        && let Some(number) = replicas.as_i64().filter(|number| *number > 0)
+    {
+        *replicas = (number + TOO_FAR).into();
+    }
+    request
 }
 
 fn takes_off_finalizer(request: &Request) -> bool {

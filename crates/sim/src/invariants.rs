@@ -17,11 +17,17 @@ type Checked = Result<(), String>;
 pub(crate) fn check(seen: &mut Seen, key: &str, before: Option<&Value>, after: Option<&Value>) -> Checked {
     let prefix = key.trim_start_matches("/registry/").split('/').next().unwrap_or_default();
     match prefix {
-        "deployments" | "replicasets" => {
+        "deployments" => {
             if let Some(after) = after {
                 remember(seen, after);
             }
             Ok(())
+        }
+        "replicasets" => {
+            let Some(after) = after else { return Ok(()) };
+            remember(seen, after);
+            let grown = before.is_none_or(|before| replicas(before) < replicas(after));
+            if grown { not_too_many_wanted(seen, after) } else { Ok(()) }
         }
         "pods" => pod(seen, before, after),
         "jobs" => job(seen, before, after),
@@ -69,9 +75,13 @@ fn amount(value: &Value, replicas: i64, up: bool) -> i64 {
     }
 }
 
+fn replicas(owner: &Value) -> i64 {
+    owner["spec"]["replicas"].as_i64().unwrap_or(0)
+}
+
 /// At most so many pods, and at least so many ready.
 fn bounds(owner: &Value) -> (i64, i64) {
-    let replicas = owner["spec"]["replicas"].as_i64().unwrap_or(0);
+    let replicas = replicas(owner);
     if owner["kind"] != "Deployment" {
         return (replicas, 0);
     }
@@ -156,21 +166,26 @@ fn excused(seen: &Seen, owners: &[&str]) -> i64 {
     count(seen, owners, |pod| is_active(pod) && seen.excused.contains(uid(pod)))
 }
 
+/// A ReplicaSet never has more pods than it wants. Pods that end don't count: replacements don't wait for them.
 fn not_too_many(seen: &Seen, set: &Value) -> Checked {
-    let mut scopes = vec![(set, vec![uid(set)])];
-    if let Some(deployment) = deployment_of(seen, set) {
-        scopes.push((deployment, sets_of(seen, deployment)));
+    let sets = [uid(set)];
+    let most = recent(seen, "most", uid(set)).into_iter().max().unwrap_or(0) + excused(seen, &sets);
+    let active = count(seen, &sets, is_active);
+    if active > most {
+        return Err(format!("{} {} has {active} pods, allowed are {most}", text(set, "/kind"), name(set)));
     }
-    for (owner, sets) in scopes {
-        let most = recent(seen, "most", uid(owner)).into_iter().max().unwrap_or(0) + excused(seen, &sets);
-        let active = count(seen, &sets, is_active);
-        if active > most {
-            return Err(format!(
-                "{} {} has {active} pods, allowed are {most}",
-                text(owner, "/kind"),
-                name(owner)
-            ));
-        }
+    Ok(())
+}
+
+/// A Deployment never wants more pods of its ReplicaSets together than its surge allows. What it wants is its own
+/// doing; how many pods there are is not: those of a lost node still count, those that end don't.
+fn not_too_many_wanted(seen: &Seen, set: &Value) -> Checked {
+    let Some(deployment) = deployment_of(seen, set) else { return Ok(()) };
+    let most = recent(seen, "most", uid(deployment)).into_iter().max().unwrap_or(0);
+    let sets = seen.of("replicasets/").filter(|set| owner(set) == Some(uid(deployment)));
+    let wanted: i64 = sets.map(replicas).sum();
+    if wanted > most {
+        return Err(format!("deployment {} wants {wanted} pods, its bounds allow {most}", name(deployment)));
     }
     Ok(())
 }

@@ -209,7 +209,8 @@ impl Shell {
         if !over {
             self.tell(pod, "Failed", None).await?;
         }
-        if pod.metadata.deletion_grace_period_seconds == Some(0) {
+        let held = pod.metadata.finalizers.as_ref().is_some_and(|finalizers| !finalizers.is_empty());
+        if held && pod.metadata.deletion_grace_period_seconds == Some(0) {
             // What is left waits for somebody's finalizer.
             return Ok(Next::Done);
         }
@@ -238,7 +239,8 @@ impl Shell {
             {"name": "c", "image": "i", "imageID": "i", "ready": running, "restartCount": 0, "state": state}]});
         if let Some(address) = address {
             status["podIP"] = address.into();
-            status["podIPs"] = json!([{"ip": address}]);
+            // The list is merged by address: what it was before goes.
+            status["podIPs"] = json!([{"ip": address}, {"$patch": "replace"}]);
             status["startTime"] = now.into();
         }
         let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": status});

@@ -51,6 +51,8 @@ pub enum Mutant {
     ReadyUnstarted,
     /// The way to the API makes every pod twice.
     DuplicateCreates,
+    /// Whoever scales a ReplicaSet up asks for more than was decided.
+    ScalesTooFar,
     /// Patches that would take off a Job's finalizer are answered but not carried out.
     KeepsFinalizers,
 }

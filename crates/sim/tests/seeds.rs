@@ -83,6 +83,11 @@ fn pods_made_twice_are_caught() {
 }
 
 #[test]
+fn a_deployment_beyond_its_bounds_is_caught() {
+    caught(Mutant::ScalesTooFar, "its bounds allow");
+}
+
+#[test]
 fn a_finalizer_that_stays_is_caught() {
     caught(Mutant::KeepsFinalizers, "keeps its finalizer");
 }

@@ -89,5 +89,29 @@ fn patch(pod: &Pod, status: &PodStatus) -> Value {
             }
         }
     }
+    // Merged by address: without this an address of an earlier sandbox would stay, and two of a family are refused.
+    if let Some(ips) = new.get_mut("podIPs").and_then(Value::as_array_mut) {
+        ips.push(json!({"$patch": "replace"}));
+    }
     json!({"metadata": {"uid": spec::uid(pod)}, "status": new})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_address_takes_the_place_of_the_old_one() {
+        let pod: Pod = serde_json::from_value(json!({"metadata": {"uid": "u"}, "status": {
+            "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}], "reason": "Old"}}))
+        .unwrap();
+        let status: PodStatus =
+            serde_json::from_value(json!({"podIP": "10.0.0.2", "podIPs": [{"ip": "10.0.0.2"}]})).unwrap();
+        let patch = patch(&pod, &status);
+        let mut now = serde_json::to_value(&pod).unwrap();
+        let table = cox_api::schema::type_of("", "v1", "Pod").unwrap();
+        cox_api::patch::strategic(table, &mut now, &patch).unwrap();
+        assert_eq!(now["status"]["podIPs"], json!([{"ip": "10.0.0.2"}]));
+        assert!(now["status"].get("reason").is_none());
+    }
 }
