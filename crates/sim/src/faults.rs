@@ -66,7 +66,10 @@ impl Faulty {
                 self.inner.call(request).await
             }
             Some(Mutant::ScalesTooFar) if request.resource.plural == "replicasets" => {
-                self.inner.call(scaled_too_far(request)).await
+                self.inner.call(rescaled(request, |number| number + TOO_FAR)).await
+            }
+            Some(Mutant::ShrinksTooFar) if request.resource.plural == "replicasets" && self.observer.shrinks(&request) => {
+                self.inner.call(rescaled(request, |_| 0)).await
             }
             Some(Mutant::KeepsFinalizers) if on_pods && takes_off_finalizer(&request) => {
                 self.inner.call(Request { verb: Verb::Get, body: Body::None, ..request }).await
@@ -76,12 +79,13 @@ impl Faulty {
     }
 }
 
-fn scaled_too_far(mut request: Request) -> Request {
+/// The same request asking for another number of replicas.
+fn rescaled(mut request: Request, change: impl Fn(i64) -> i64) -> Request {
     if let Body::Patch(_, body) | Body::Json(body) = &mut request.body
         && let Some(replicas) = body.pointer_mut("/spec/replicas")
         && let Some(number) = replicas.as_i64().filter(|number| *number > 0)
     {
-        *replicas = (number + TOO_FAR).into();
+        *replicas = change(number).into();
     }
     request
 }

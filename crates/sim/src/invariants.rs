@@ -11,6 +11,12 @@ const STALE_MAX: Duration = Duration::from_secs(60);
 /// For so long after a node's failure missing pods are nobody's fault.
 const DISTURBED_FOR: Duration = Duration::from_secs(400);
 
+/// For so long after a user has scaled a Deployment its ReplicaSets shrink in proportion, whatever is available.
+const SCALING_FOR: Duration = Duration::from_secs(20);
+
+/// A pod that got ready so recently may be taken for one that isn't: a call's and a watch's delay.
+const UNNOTICED_FOR: Duration = Duration::from_secs(2);
+
 type Checked = Result<(), String>;
 
 /// Checks one change against everything known.
@@ -19,6 +25,9 @@ pub(crate) fn check(seen: &mut Seen, key: &str, before: Option<&Value>, after: O
     match prefix {
         "deployments" => {
             if let Some(after) = after {
+                if before.is_some_and(|before| replicas(before) != replicas(after)) {
+                    seen.scaled.insert(uid(after).to_owned(), seen.now);
+                }
                 remember(seen, after);
             }
             Ok(())
@@ -33,6 +42,30 @@ pub(crate) fn check(seen: &mut Seen, key: &str, before: Option<&Value>, after: O
         "jobs" => job(seen, before, after),
         _ => Ok(()),
     }
+}
+
+/// What of an object tells most about it, for people.
+pub(crate) fn brief(object: &Value) -> String {
+    let spec = &object["spec"];
+    let mut words = Vec::new();
+    for (word, value) in [("replicas", &spec["replicas"]), ("node", &spec["nodeName"]), ("phase", &object["status"]["phase"])] {
+        if !value.is_null() {
+            words.push(format!("{word}={value}"));
+        }
+    }
+    for field in ["replicas", "readyReplicas", "availableReplicas", "succeeded"] {
+        let value = &object["status"][field];
+        if !value.is_null() {
+            words.push(format!("status.{field}={value}"));
+        }
+    }
+    if object["status"]["conditions"].is_array() {
+        words.push(format!("ready={}", is_ready(object)));
+    }
+    if !object["metadata"]["deletionTimestamp"].is_null() {
+        words.push("deleting".to_owned());
+    }
+    words.join(" ")
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -129,6 +162,9 @@ fn pod(seen: &mut Seen, before: Option<&Value>, after: Option<&Value>) -> Checke
             return Err(format!("pod {} was bound to {was} and then to {is:?}", name(after)));
         }
         ready_pods_run(seen, before, after)?;
+        if !is_ready(before) && is_ready(after) {
+            seen.ready_since.insert(uid(after).to_owned(), seen.now);
+        }
     }
     if text(after, "/status/phase") == "Succeeded"
         && let Some(owner) = owner(after)
@@ -144,6 +180,7 @@ fn pod(seen: &mut Seen, before: Option<&Value>, after: Option<&Value>) -> Checke
         not_too_many(seen, set)?;
     } else if before.is_some_and(|before| is_active(before) && is_ready(before))
         && !after["metadata"]["deletionTimestamp"].is_null()
+        && seen.ready_since.get(uid(after)).is_some_and(|at| seen.now.saturating_sub(*at) > UNNOTICED_FOR)
     {
         enough_left(seen, set)?;
     }
@@ -193,6 +230,7 @@ fn not_too_many_wanted(seen: &Seen, set: &Value) -> Checked {
 fn enough_left(seen: &Seen, set: &Value) -> Checked {
     let Some(deployment) = deployment_of(seen, set) else { return Ok(()) };
     if seen.disturbed.is_some_and(|at| seen.now.saturating_sub(at) <= DISTURBED_FOR)
+        || seen.scaled.get(uid(deployment)).is_some_and(|at| seen.now.saturating_sub(*at) <= SCALING_FOR)
         || !deployment["metadata"]["deletionTimestamp"].is_null()
     {
         return Ok(());

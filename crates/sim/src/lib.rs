@@ -53,6 +53,8 @@ pub enum Mutant {
     DuplicateCreates,
     /// Whoever scales a ReplicaSet up asks for more than was decided.
     ScalesTooFar,
+    /// Whoever scales a ReplicaSet down takes all of it.
+    ShrinksTooFar,
     /// Patches that would take off a Job's finalizer are answered but not carried out.
     KeepsFinalizers,
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cox_api::{Body, Request};
 use cox_env::Env;
 use cox_store::OpKind;
 use cox_store::backend::Write;
@@ -36,6 +37,10 @@ pub(crate) struct Seen {
     pub(crate) excused: BTreeSet<String>,
     /// The last time a node failed.
     pub(crate) disturbed: Option<Duration>,
+    /// When pods got ready, by their uid.
+    pub(crate) ready_since: BTreeMap<String, Duration>,
+    /// When users last changed how many pods a Deployment has, by its uid.
+    pub(crate) scaled: BTreeMap<String, Duration>,
     /// What owners wanted, by their uid: recent values of a number, with the time when they were replaced.
     pub(crate) wanted: BTreeMap<String, Vec<(Option<Duration>, i64)>>,
     /// Pods that were seen as succeeded, by their controller's uid.
@@ -55,6 +60,8 @@ impl Observer {
             machines,
             excused: BTreeSet::new(),
             disturbed: None,
+            ready_since: BTreeMap::new(),
+            scaled: BTreeMap::new(),
             wanted: BTreeMap::new(),
             succeeded: BTreeMap::new(),
             now: Duration::ZERO,
@@ -74,6 +81,16 @@ impl Observer {
     /// A node failed.
     pub(crate) fn disturb(&self) {
         self.seen.lock().disturbed = Some(self.env.elapsed());
+    }
+
+    /// Whether a patch asks for fewer replicas than the ReplicaSet has now.
+    pub(crate) fn shrinks(&self, request: &Request) -> bool {
+        let Body::Patch(_, patch) = &request.body else { return false };
+        let Some(wanted) = patch["spec"]["replicas"].as_i64() else { return false };
+        let seen = self.seen.lock();
+        let (Some(namespace), Some(name)) = (&request.namespace, &request.name) else { return false };
+        let place = format!("replicasets/{namespace}/{name}");
+        seen.of(&place).any(|set| set["spec"]["replicas"].as_i64().is_some_and(|held| held > wanted))
     }
 
     /// What was wrong first.
@@ -107,7 +124,8 @@ impl Seen {
         };
         self.revision = revision;
         if self.tell {
-            eprintln!("{:>9.3} {revision:>5} {word} {key}", self.now.as_secs_f64());
+            let brief = object.as_ref().map(invariants::brief).unwrap_or_default();
+            eprintln!("{:>9.3} {revision:>5} {word} {key} {brief}", self.now.as_secs_f64());
         }
         let revision = revision.to_le_bytes();
         for byte in revision.iter().chain(key.as_bytes()).chain(word.as_bytes()) {

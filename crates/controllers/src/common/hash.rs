@@ -15,15 +15,6 @@ pub(crate) fn of_template(template: &PodTemplateSpec, collisions: Option<i32>) -
     encode(fnv1a(&bytes))
 }
 
-/// The same for any value.
-pub(crate) fn of_value(value: &Value, collisions: Option<i32>) -> String {
-    let mut bytes = pruned(value.clone()).to_string().into_bytes();
-    if let Some(collisions) = collisions {
-        bytes.extend_from_slice(&collisions.to_le_bytes());
-    }
-    encode(fnv1a(&bytes))
-}
-
 /// Whether two templates are the same but for the hash label.
 pub(crate) fn same_template(a: &PodTemplateSpec, b: &PodTemplateSpec) -> bool {
     canonical(a) == canonical(b)

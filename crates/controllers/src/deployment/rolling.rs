@@ -48,7 +48,7 @@ fn shrink_old(deployment: &Deployment, sets: &Sets, new: &ReplicaSet) -> Vec<Act
     }
     let total = view::sum(sets.all().map(|set| &**set), view::replicas_of);
     let least = view::replicas(deployment) - view::max_unavailable(deployment);
-    let new_unavailable = view::replicas_of(new) - view::available_of(new);
+    let new_unavailable = view::replicas_of(new) - view::kept_available_of(new);
     let most_down = total - least - new_unavailable;
     if most_down <= 0 {
         return Vec::new();
@@ -57,11 +57,11 @@ fn shrink_old(deployment: &Deployment, sets: &Sets, new: &ReplicaSet) -> Vec<Act
     // Unavailable old pods go first: nobody misses them, and they may block the rollout.
     let mut cleaned = 0;
     for (set, size) in old.iter().zip(&mut sizes) {
-        let down = (most_down - cleaned).min(*size - view::available_of(set)).max(0);
+        let down = (most_down - cleaned).min(*size - view::kept_available_of(set)).max(0);
         *size -= down;
         cleaned += down;
     }
-    let available = view::sum(sets.all().map(|set| &**set), view::available_of);
+    let available = view::sum(sets.all().map(|set| &**set), view::kept_available_of);
     let mut left = (available - least).max(0);
     for size in &mut sizes {
         let down = left.min(*size);

@@ -66,6 +66,11 @@ pub(super) fn available_of(set: &ReplicaSet) -> i32 {
     set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0)
 }
 
+/// How many available pods a ReplicaSet keeps: its status may still count pods that it no longer wants.
+pub(super) fn kept_available_of(set: &ReplicaSet) -> i32 {
+    available_of(set).min(replicas_of(set))
+}
+
 pub(super) fn sum<'a>(
     sets: impl IntoIterator<Item = &'a ReplicaSet>,
     number: impl Fn(&ReplicaSet) -> i32,

@@ -108,9 +108,9 @@ mod tests {
         let status: PodStatus =
             serde_json::from_value(json!({"podIP": "10.0.0.2", "podIPs": [{"ip": "10.0.0.2"}]})).unwrap();
         let patch = patch(&pod, &status);
-        let mut now = serde_json::to_value(&pod).unwrap();
+        let before = serde_json::to_value(&pod).unwrap();
         let table = cox_api::schema::type_of("", "v1", "Pod").unwrap();
-        cox_api::patch::strategic(table, &mut now, &patch).unwrap();
+        let now = cox_api::patch::strategic(table, &before, &patch).unwrap();
         assert_eq!(now["status"]["podIPs"], json!([{"ip": "10.0.0.2"}]));
         assert!(now["status"].get("reason").is_none());
     }
