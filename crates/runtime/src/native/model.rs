@@ -1,6 +1,7 @@
 //! What the agent knows of its sandboxes and containers.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -84,6 +85,12 @@ impl Sandbox {
         let mut inner = self.inner();
         inner.stopping = true;
         inner.client.clone()
+    }
+
+    /// The supervisor's process, as a descriptor that tells of its end; none where it is gone.
+    pub fn supervisor(&self) -> Option<OwnedFd> {
+        let pid = i32::try_from(self.inner().supervisor_pid).ok().and_then(rustix::process::Pid::from_raw)?;
+        rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
     }
 
     pub fn is_stopping(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use cox_shim::protocol::{self, Call, Event, IdMap, PidMode, READY, SPEC_FILE, SandboxSpec};
 use jiff::Timestamp;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::client::{Client, Receiver};
 use super::model::Sandbox;
@@ -16,6 +18,9 @@ use super::records::{self, SANDBOX_FILE, SandboxRecord};
 use super::{Inner, blocking, cgroup_error, limits};
 use crate::types::*;
 use crate::{Result, RuntimeError};
+
+/// How long a supervisor may take to end once it has said that it will.
+const SUPERVISOR_ENDS_SECONDS_MAX: i64 = 5;
 
 /// Size of `/dev/shm`, as containerd and docker have it.
 const SHM_BYTES: u64 = 64 * 1024 * 1024;
@@ -166,13 +171,18 @@ impl Inner {
             other => other?,
         };
         let Some(client) = sandbox.begin_stop() else { return Ok(()) };
+        let supervisor = sandbox.supervisor();
         // If it is gone already, that is what was wanted.
         match client.call(Call::Shutdown).await {
             Ok(_) | Err(RuntimeError::SandboxGone(_)) => {}
             Err(e) => return Err(e),
         }
         let group = self.pod_cgroup(id, &sandbox.record.config)?;
-        let result = blocking(move || group.kill_all().map_err(cgroup_error)).await;
+        let result = blocking(move || {
+            group.kill_all().map_err(cgroup_error)?;
+            supervisor.as_ref().map_or(Ok(()), wait_until_gone)
+        })
+        .await;
         sandbox.disconnected();
         result
     }
@@ -211,6 +221,18 @@ impl Inner {
         unmount_shm(dir);
         let _ = records::remove_tree(dir);
     }
+}
+
+/// Waits for the end of a supervisor that has been told to end, so that nothing of it is there afterwards.
+fn wait_until_gone(supervisor: &OwnedFd) -> Result<()> {
+    let mut wanted = [PollFd::new(supervisor, PollFlags::IN)];
+    let limit = Timespec { tv_sec: SUPERVISOR_ENDS_SECONDS_MAX, tv_nsec: 0 };
+    match rustix::io::retry_on_intr(|| poll(&mut wanted, Some(&limit))) {
+        Ok(0) => tracing::warn!("a supervisor was told to end and hasn't within {SUPERVISOR_ENDS_SECONDS_MAX} s"),
+        Ok(_) => {}
+        Err(error) => return Err(RuntimeError::Os { what: "waiting for a supervisor's end".into(), source: error.into() }),
+    }
+    Ok(())
 }
 
 /// A supervisor that was killed on an old kernel leaves this mount.
