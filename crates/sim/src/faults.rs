@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use cox_api::{Body, Reason, Request, Response, Status, Transport, Verb};
 use cox_env::Env;
 use futures::StreamExt;
+use serde_json::Value;
 
 use crate::Mutant;
 use crate::observer::Observer;
@@ -18,6 +19,8 @@ const REFUSED: u64 = 6;
 const UNANSWERED: u64 = 4;
 /// By how many pods [`Mutant::ScalesTooFar`] is wrong: more than any surge here.
 const TOO_FAR: i64 = 4;
+/// How many evictions [`Mutant::GenerousBudgets`] allows.
+const GENEROUS: u64 = 9;
 /// The longest delay of a call and the longest life of a watch while faults happen, in milliseconds.
 const DELAY_MS_MAX: u64 = 400;
 const WATCH_MS_MAX: u64 = 30_000;
@@ -71,12 +74,29 @@ impl Faulty {
             Some(Mutant::ShrinksTooFar) if request.resource.plural == "replicasets" && self.observer.shrinks(&request) => {
                 self.inner.call(rescaled(request, |_| 0)).await
             }
+            Some(Mutant::GenerousBudgets) if request.resource.plural == "poddisruptionbudgets" => {
+                self.inner.call(with(request, "/status/disruptionsAllowed", GENEROUS.into())).await
+            }
+            Some(Mutant::DeletesAtOnce) if on_pods && request.verb == Verb::Delete => {
+                self.inner.call(with(request, "/gracePeriodSeconds", 0.into())).await
+            }
             Some(Mutant::KeepsFinalizers) if on_pods && takes_off_finalizer(&request) => {
                 self.inner.call(Request { verb: Verb::Get, body: Body::None, ..request }).await
             }
             _ => self.inner.call(request).await,
         }
     }
+}
+
+/// The same request with another value in the last of these places, where the place around it is there.
+fn with(mut request: Request, place: &str, value: Value) -> Request {
+    let (around, last) = place.rsplit_once('/').unwrap_or_default();
+    if let Body::Patch(_, body) | Body::Json(body) = &mut request.body
+        && let Some(around) = body.pointer_mut(around).and_then(Value::as_object_mut)
+    {
+        around.insert(last.to_owned(), value);
+    }
+    request
 }
 
 /// The same request asking for another number of replicas.

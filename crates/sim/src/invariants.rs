@@ -39,6 +39,7 @@ pub(crate) fn check(seen: &mut Seen, key: &str, before: Option<&Value>, after: O
             if grown { not_too_many_wanted(seen, after) } else { Ok(()) }
         }
         "pods" => pod(seen, before, after),
+        "poddisruptionbudgets" => after.map_or(Ok(()), |after| evictions_keep_budgets(seen, before, after)),
         "jobs" => job(seen, before, after),
         _ => Ok(()),
     }
@@ -171,6 +172,9 @@ fn pod(seen: &mut Seen, before: Option<&Value>, after: Option<&Value>) -> Checke
     {
         seen.succeeded.entry(owner.to_owned()).or_default().insert(uid(after).to_owned());
     }
+    if before.is_some_and(|before| is_healthy(before) && !is_healthy(after)) && !evicted(after) {
+        seen.lost.push((seen.now, after["metadata"]["labels"].clone()));
+    }
     let Some(set) = owner(after).and_then(|owner| seen.of("replicasets/").find(|set| uid(set) == owner))
     else {
         return Ok(());
@@ -197,6 +201,40 @@ fn ready_pods_run(seen: &Seen, before: &Value, after: &Value) -> Checked {
         Some(on) if on == node => Ok(()),
         on => Err(format!("pod {} is ready on {node:?} but runs on {on:?}", name(after))),
     }
+}
+
+/// An eviction that is allowed leaves as many healthy pods as the budget asks for. Pods that somebody else has just
+/// taken may still count: nobody can have told the budget yet.
+fn evictions_keep_budgets(seen: &Seen, before: Option<&Value>, budget: &Value) -> Checked {
+    let allowed = |budget: &Value| budget["status"]["disruptedPods"].as_object().cloned().unwrap_or_default();
+    let known = before.map(allowed).unwrap_or_default();
+    let now = allowed(budget);
+    let Some(pod) = now.keys().find(|name| !known.contains_key(*name)) else { return Ok(()) };
+    let Some(selector) = budget["spec"]["selector"]["matchLabels"].as_object() else { return Ok(()) };
+    if seen.disturbed.is_some() {
+        return Ok(());
+    }
+    let covers = |labels: &Value| selector.iter().all(|(key, value)| labels[key] == *value);
+    let left = seen
+        .of("pods/")
+        .filter(|pod| covers(&pod["metadata"]["labels"]) && is_healthy(pod) && !now.contains_key(name(pod)))
+        .count();
+    let recently = |at: Duration| seen.now.saturating_sub(at) <= UNNOTICED_FOR;
+    let just_lost = seen.lost.iter().filter(|(at, labels)| recently(*at) && covers(labels)).count();
+    let needed = budget["status"]["desiredHealthy"].as_u64().unwrap_or(0);
+    if ((left + just_lost) as u64) < needed {
+        return Err(format!("the eviction of {pod} leaves {left} healthy pods, budget {} asks for {needed}", name(budget)));
+    }
+    Ok(())
+}
+
+fn is_healthy(pod: &Value) -> bool {
+    is_active(pod) && is_ready(pod)
+}
+
+fn evicted(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().any(|it| it["type"] == "DisruptionTarget" && it["reason"] == "EvictionByEvictionAPI")
 }
 
 fn excused(seen: &Seen, owners: &[&str]) -> i64 {

@@ -27,6 +27,7 @@ const FAILING: u64 = 12;
 /// What a kubelet knows of one pod.
 #[derive(Default)]
 struct Known {
+    name: String,
     starts: Option<Duration>,
     ends: Option<Duration>,
     stops: Option<Duration>,
@@ -130,8 +131,12 @@ impl Shell {
     }
 
     async fn sync(&self, key: &Key) -> Result<Next> {
-        let Some(pod) = self.pods.at(key) else { return Ok(Next::Done) };
-        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        let pod = self.pods.at(key);
+        let uid = pod.as_ref().and_then(|pod| pod.metadata.uid.clone()).unwrap_or_default();
+        if let Some(left) = self.clear(&key.name, &uid) {
+            return Ok(Next::After(left));
+        }
+        let Some(pod) = pod else { return Ok(Next::Done) };
         if pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).is_none_or(str::is_empty) {
             return Ok(Next::Done);
         }
@@ -152,6 +157,7 @@ impl Shell {
         let step = {
             let mut known = self.known.lock();
             let known = known.entry(uid.clone()).or_default();
+            known.name = key.name.to_string();
             if known.address.is_none() {
                 match self.due(&mut known.starts, START_MS_MAX) {
                     Some(left) if self.kubelet.mutant != Some(Mutant::ReadyUnstarted) => Step::Wait(left),
@@ -160,7 +166,7 @@ impl Shell {
                         known.address = Some(address.clone());
                         known.fails = once && self.kubelet.env.chance().below(100) < FAILING;
                         if self.kubelet.mutant != Some(Mutant::ReadyUnstarted) {
-                            self.kubelet.machines.start(&uid, &self.kubelet.node);
+                            self.kubelet.machines.start(&uid, &key.name, &self.kubelet.node);
                         }
                         Step::Run(address)
                     }
@@ -194,6 +200,23 @@ impl Shell {
                 told.map(|()| Next::Done)
             }
         }
+    }
+
+    /// Ends pods of this name that the API no longer has; how long that still takes.
+    fn clear(&self, name: &str, but: &str) -> Option<Duration> {
+        let mut known = self.known.lock();
+        let gone: Vec<String> =
+            known.iter().filter(|(uid, known)| known.name == name && *uid != but).map(|(uid, _)| uid.clone()).collect();
+        let mut wait = None;
+        for uid in gone {
+            let left = known.get_mut(&uid).and_then(|gone| self.due(&mut gone.stops, END_MS_MAX));
+            if left.is_none() {
+                self.kubelet.machines.stop(&uid);
+                known.remove(&uid);
+            }
+            wait = wait.max(left);
+        }
+        wait
     }
 
     async fn end(&self, pod: &Pod, uid: &str, over: bool) -> Result<Next> {

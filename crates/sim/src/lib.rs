@@ -55,6 +55,10 @@ pub enum Mutant {
     ScalesTooFar,
     /// Whoever scales a ReplicaSet down takes all of it.
     ShrinksTooFar,
+    /// Whoever says how many pods may be evicted says too many.
+    GenerousBudgets,
+    /// A controller deletes pods at once, whether or not they have ended where they run.
+    DeletesAtOnce,
     /// Patches that would take off a Job's finalizer are answered but not carried out.
     KeepsFinalizers,
 }

@@ -13,14 +13,22 @@ pub(crate) struct Machines(Arc<Mutex<State>>);
 struct State {
     /// Pod uid to node.
     running: BTreeMap<String, String>,
+    /// The name that a running pod goes by, to its uid.
+    names: BTreeMap<String, String>,
     addresses: BTreeMap<String, u32>,
     violation: Option<String>,
 }
 
 impl Machines {
-    /// Starts a pod's containers.
-    pub(crate) fn start(&self, uid: &str, node: &str) {
+    /// Starts a pod's containers. At most one pod of a name runs at a time: that is what a StatefulSet promises.
+    pub(crate) fn start(&self, uid: &str, name: &str, node: &str) {
         let mut state = self.0.lock();
+        if let Some(other) = state.names.insert(name.to_owned(), uid.to_owned())
+            && other != uid
+            && let Some(on) = state.running.get(&other).cloned()
+        {
+            state.violation.get_or_insert(format!("two pods called {name} run, on {on} and on {node}"));
+        }
         match state.running.insert(uid.to_owned(), node.to_owned()) {
             Some(other) if other != node => {
                 state.violation.get_or_insert(format!("pod {uid} runs on {other} and on {node}"));

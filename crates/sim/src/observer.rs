@@ -37,6 +37,8 @@ pub(crate) struct Seen {
     pub(crate) excused: BTreeSet<String>,
     /// The last time a node failed.
     pub(crate) disturbed: Option<Duration>,
+    /// When healthy pods were lost otherwise than by eviction, with their labels.
+    pub(crate) lost: Vec<(Duration, Value)>,
     /// When pods got ready, by their uid.
     pub(crate) ready_since: BTreeMap<String, Duration>,
     /// When users last changed how many pods a Deployment has, by its uid.
@@ -60,6 +62,7 @@ impl Observer {
             machines,
             excused: BTreeSet::new(),
             disturbed: None,
+            lost: Vec::new(),
             ready_since: BTreeMap::new(),
             scaled: BTreeMap::new(),
             wanted: BTreeMap::new(),

@@ -3,16 +3,21 @@
 use std::time::Duration;
 
 use cox_api::{PatchKind, Request, Resource, Status, Verb};
-use cox_client::{Client, Kind, Result, resource_of};
+use cox_client::{Client, DeleteOptions, Kind, Result, resource_of};
 use cox_env::Env;
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde_json::{Value, json};
 
 use crate::kubelet::object;
 
 const NAMESPACE: &str = "default";
+/// Pods of the StatefulSet.
+const DB_REPLICAS: u64 = 3;
+/// How many evictions of them are asked for.
+const EVICTIONS: u32 = 12;
 
 fn template(app: &str, image: &str) -> Value {
     json!({"metadata": {"labels": {"app": app}}, "spec": {"containers": [{"name": "c", "image": image}]}})
@@ -47,6 +52,14 @@ pub(crate) async fn play(env: Env, client: Client) -> Result<()> {
     let set = json!({"metadata": {"namespace": NAMESPACE, "name": "set"}, "spec": {
         "replicas": 2, "selector": {"matchLabels": {"app": "set"}}, "template": template("set", "v1")}});
     client.create::<ReplicaSet>(&object(set)).await?;
+    let db = json!({"metadata": {"namespace": NAMESPACE, "name": "db"}, "spec": {
+        "serviceName": "db", "replicas": DB_REPLICAS, "selector": {"matchLabels": {"app": "db"}},
+        "template": template("db", "v1")}});
+    client.create::<StatefulSet>(&object(db)).await?;
+    let budget = json!({"metadata": {"namespace": NAMESPACE, "name": "db"},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "db"}}}});
+    client.create::<PodDisruptionBudget>(&object(budget)).await?;
+    env.spawn(evict(env.clone(), client.clone()));
     pause().await;
     edit::<Deployment>(&client, "web", json!({"spec": {"template": template("web", "v2")}})).await?;
     pause().await;
@@ -54,9 +67,19 @@ pub(crate) async fn play(env: Env, client: Client) -> Result<()> {
     edit::<Deployment>(&client, "web", json!({"spec": {"replicas": scaled}})).await?;
     pause().await;
     edit::<ReplicaSet>(&client, "set", json!({"spec": {"replicas": env.chance().below(4)}})).await?;
-    client.delete::<Deployment>(NAMESPACE, "doomed", &cox_client::DeleteOptions::default()).await?;
+    client.delete::<Deployment>(NAMESPACE, "doomed", &DeleteOptions::default()).await?;
     pause().await;
+    edit::<StatefulSet>(&client, "db", json!({"spec": {"template": template("db", "v2")}})).await?;
     edit::<Deployment>(&client, "web", json!({"spec": {"template": template("web", "v3")}})).await
+}
+
+/// Somebody who drains: asks for evictions, one after the other or close together, and takes no for an answer.
+async fn evict(env: Env, client: Client) {
+    for _ in 0..EVICTIONS {
+        env.sleep(Duration::from_millis(env.chance().below(6_000))).await;
+        let pod = format!("db-{}", env.chance().below(DB_REPLICAS));
+        let _ = client.evict(NAMESPACE, &pod, &DeleteOptions::default()).await;
+    }
 }
 
 async fn edit<T: Kind>(client: &Client, name: &str, patch: Value) -> Result<()> {

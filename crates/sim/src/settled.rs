@@ -17,6 +17,8 @@ pub(crate) fn unsettled(seen: &Seen) -> Option<String> {
     nodes
         .or_else(|| seen.of("deployments/").find_map(|deployment| deployment_unsettled(seen, deployment)))
         .or_else(|| seen.of("replicasets/").find_map(|set| set_unsettled(seen, set)))
+        .or_else(|| seen.of("statefulsets/").find_map(|set| stateful_set_unsettled(seen, set)))
+        .or_else(|| seen.of("poddisruptionbudgets/").find_map(budget_unsettled))
         .or_else(|| seen.of("jobs/").find_map(|job| job_unsettled(seen, job)))
         .or_else(|| seen.of("services/specs/").find_map(|service| service_unsettled(seen, service)))
         .or_else(|| seen.of("pods/").find_map(pod_unsettled))
@@ -57,6 +59,26 @@ fn set_unsettled(seen: &Seen, set: &Value) -> Option<String> {
     let wanted = set["spec"]["replicas"].as_u64().unwrap_or(0);
     (pods as u64 != wanted)
         .then(|| format!("replica set {} wants {wanted} and has {pods} ready pods", name(set)))
+}
+
+/// Every ordinal has its pod, and it is ready.
+fn stateful_set_unsettled(seen: &Seen, set: &Value) -> Option<String> {
+    let wanted = set["spec"]["replicas"].as_u64().unwrap_or(0);
+    let there: BTreeSet<&str> = seen
+        .of("pods/")
+        .filter(|pod| owner(pod) == Some(uid(set)) && is_active(pod) && is_ready(pod))
+        .map(name)
+        .collect();
+    let right = (0..wanted).all(|ordinal| there.contains(format!("{}-{ordinal}", name(set)).as_str()));
+    let told = set["status"]["readyReplicas"].as_u64() == Some(wanted);
+    (!right || !told || there.len() as u64 != wanted)
+        .then(|| format!("stateful set {} wants {wanted}, has {there:?} and says {}", name(set), set["status"]))
+}
+
+fn budget_unsettled(budget: &Value) -> Option<String> {
+    let status = &budget["status"];
+    let all = status["currentHealthy"] == status["expectedPods"] && status["disruptionsAllowed"] == 1;
+    (!all).then(|| format!("budget {} says {status}", name(budget)))
 }
 
 fn job_unsettled(seen: &Seen, job: &Value) -> Option<String> {

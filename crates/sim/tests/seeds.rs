@@ -82,12 +82,26 @@ fn a_deployment_beyond_its_bounds_is_caught() {
     caught(Mutant::ScalesTooFar, "its bounds allow");
 }
 
+/// Where nodes fail, what is missing is nobody's fault: not every world can tell of these.
+fn caught_somewhere(mutant: Mutant, word: &str) {
+    let options = Options { mutant: Some(mutant), ..Options::default() };
+    let told = (0..20).filter_map(|seed| run(seed, &options).err()).find(|violation| violation.what.contains(word));
+    assert!(told.is_some(), "a wrong part goes unnoticed");
+}
+
 #[test]
 fn a_rollout_that_takes_too_much_is_caught() {
-    // Where nodes fail, what is missing is nobody's fault: not every world can tell.
-    let options = Options { mutant: Some(Mutant::ShrinksTooFar), ..Options::default() };
-    let told = (0..10).filter_map(|seed| run(seed, &options).err()).find(|violation| violation.what.contains("needed are"));
-    assert!(told.is_some(), "a wrong part goes unnoticed");
+    caught_somewhere(Mutant::ShrinksTooFar, "needed are");
+}
+
+#[test]
+fn a_budget_that_allows_too_much_is_caught() {
+    caught_somewhere(Mutant::GenerousBudgets, "asks for");
+}
+
+#[test]
+fn an_identity_that_runs_twice_is_caught() {
+    caught_somewhere(Mutant::DeletesAtOnce, "two pods called");
 }
 
 #[test]
