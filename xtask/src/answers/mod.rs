@@ -86,17 +86,20 @@ pub async fn run(args: Args) -> Result<()> {
     for order in orders {
         // Those of tables, lists of everything and the like come before or after the others.
         let width = if order == 50 { SIDE_BY_SIDE } else { SIDE_BY_SIDE / 2 };
-        let batch = scenarios.iter().filter(|scenario| scenario.order == order);
-        let played: Vec<_> = stream::iter(batch)
-            .map(|scenario| {
-                let target = target.clone();
-                async move { play::play(&target, scenario).await.with_context(|| scenario.name.clone()) }
-            })
-            .buffered(width)
-            .collect()
-            .await;
-        for result in played {
-            results.push(result?);
+        let (alone, beside): (Vec<_>, Vec<_>) =
+            scenarios.iter().filter(|scenario| scenario.order == order).partition(|scenario| scenario.alone);
+        for (batch, width) in [(beside, width), (alone, 1)] {
+            let played: Vec<_> = stream::iter(batch)
+                .map(|scenario| {
+                    let target = target.clone();
+                    async move { play::play(&target, scenario).await.with_context(|| scenario.name.clone()) }
+                })
+                .buffered(width)
+                .collect()
+                .await;
+            for result in played {
+                results.push(result?);
+            }
         }
     }
     drop(running);

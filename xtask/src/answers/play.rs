@@ -76,7 +76,14 @@ async fn play_step(
             retry_after: raw.header("retry-after"),
             body: raw.json(),
         };
-        let expected = vars_only(vars).render(&step.response.body);
+        let names = vars_only(vars);
+        let expected = Answer {
+            status: step.response.status,
+            content_type: step.response.headers.get("content-type").and_then(Value::as_str).map(str::to_owned),
+            warnings: texts(step.response.headers.get("warning").map(|warnings| names.render(warnings))),
+            retry_after: texts(step.response.headers.get("retry-after").cloned()).pop(),
+            body: names.render(&step.response.body),
+        };
         let mut tried = Bindings::default();
         std::mem::swap(&mut tried, bindings);
         let found = differences(step, &expected, &answer, scenario.managed_fields, &mut tried);
@@ -92,6 +99,37 @@ async fn play_step(
 /// Only the names are replaced in expected answers.
 fn vars_only(vars: &Vars) -> Vars {
     Vars { names: vars.names.clone(), steps: BTreeMap::new() }
+}
+
+/// The texts of a header: none, one, or a list of them.
+fn texts(header: Option<Value>) -> Vec<String> {
+    match header {
+        None => Vec::new(),
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Some(Value::String(one)) => vec![one],
+        Some(other) => vec![other.to_string()],
+    }
+}
+
+/// A body as the recording client wrote it, a space after each comma and colon: messages quote it.
+fn one_line(body: &Value) -> Vec<u8> {
+    struct Spaced;
+    impl serde_json::ser::Formatter for Spaced {
+        fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+            if first { Ok(()) } else { writer.write_all(b", ") }
+        }
+        fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+            if first { Ok(()) } else { writer.write_all(b", ") }
+        }
+        fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
+            writer.write_all(b": ")
+        }
+    }
+    let mut out = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut out, Spaced);
+    // Writing a JSON value into memory can't fail.
+    let _ = serde::Serialize::serialize(body, &mut serializer);
+    out
 }
 
 fn call_of(step: &Step, vars: &Vars) -> Call {
@@ -112,7 +150,7 @@ fn call_of(step: &Step, vars: &Vars) -> Call {
     }
     let body = match (&request.text, &request.body) {
         (Some(text), _) => Some(vars.render_string(text).into_bytes()),
-        (None, Some(body)) => Some(vars.render(body).to_string().into_bytes()),
+        (None, Some(body)) => Some(one_line(&vars.render(body))),
         (None, None) => None,
     };
     let mut headers: Vec<(String, String)> =

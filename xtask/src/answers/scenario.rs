@@ -21,7 +21,17 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     #[serde(default)]
     pub cleanup: Vec<String>,
+    /// Whether it changes what scenarios played beside it see: defaults that hold for the whole cluster.
+    #[serde(skip)]
+    pub alone: bool,
 }
+
+/// What a request says that makes its object the default of every namespace.
+const CLUSTER_DEFAULTS: [&str; 3] = [
+    "storageclass.kubernetes.io/is-default-class",
+    "ingressclass.kubernetes.io/is-default-class",
+    "\"globalDefault\": true",
+];
 
 /// How a namespace is made before the first step.
 #[derive(Deserialize)]
@@ -91,8 +101,9 @@ pub fn load(from: &Path, what: &[String]) -> Result<Vec<Scenario>> {
         for file in std::fs::read_dir(&topic)? {
             let file = file?.path();
             let text = std::fs::read_to_string(&file)?;
-            let scenario: Scenario =
+            let mut scenario: Scenario =
                 serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
+            scenario.alone = CLUSTER_DEFAULTS.iter().any(|text_of_default| text.contains(text_of_default));
             let wanted = |name: &String| *name == scenario.topic || *name == scenario.name;
             if what.is_empty() || what.iter().any(wanted) {
                 scenarios.push(scenario);

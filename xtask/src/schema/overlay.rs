@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 
-use super::model::{Field, Omit, Shape, Table, Type};
+use super::model::{Field, Omit, Shape, Table};
 
 /// Applies every line. A line that changes nothing that exists is an error.
 pub fn apply(table: &mut Table, text: &str) -> anyhow::Result<()> {

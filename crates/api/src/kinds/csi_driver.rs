@@ -104,9 +104,9 @@ impl Kind for CSIDriver {
         validate(new, errors);
     }
 
-    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
         let spec = &new["spec"];
-        if list(spec, "tokenRequests").is_empty() || get(spec, "serviceAccountTokenInSecrets").is_some() {
+        if old.is_some() || list(spec, "tokenRequests").is_empty() || get(spec, "serviceAccountTokenInSecrets").is_some() {
             return Vec::new();
         }
         vec![

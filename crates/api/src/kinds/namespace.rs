@@ -61,6 +61,9 @@ impl Kind for Namespace {
 
     fn prepare_create(&self, object: &mut Value, _rules: &Rules<'_>) {
         set(object, "status", json!({"phase": "Active"}));
+        // A generated name is known only now.
+        let name = text(&object["metadata"], "name").to_owned();
+        set(ensure(ensure(object, "metadata"), "labels"), NAME_LABEL, name);
         let spec = ensure(object, "spec");
         if !list(spec, "finalizers").iter().any(|each| each == KUBERNETES) {
             let mut finalizers = list(spec, "finalizers").to_vec();

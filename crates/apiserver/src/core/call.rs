@@ -110,7 +110,9 @@ impl<'a> Call<'a> {
         if errors.is_empty() {
             return Ok(());
         }
-        Err(Status::invalid(self.info().group, self.info().kind, name, &errors.0))
+        // Validation is of the stored kind: an Event of events.k8s.io is named by the core group.
+        let info = self.stored().info();
+        Err(Status::invalid(info.group, info.kind, name, &errors.0))
     }
 }
 

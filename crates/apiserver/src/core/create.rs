@@ -1,13 +1,13 @@
 //! Making an object.
 
 use cox_api::schema;
-use cox_api::{Body, Response, Scope, Status, meta as metadata_rules};
+use cox_api::{Body, Reason, Response, Scope, Status, meta as metadata_rules};
 use cox_store::{Expect, Txn};
 use serde_json::Value;
 
 use super::body::{self, Expected};
 use super::call::{Call, meta, set_meta, unset_meta};
-use super::{facts, managed};
+use super::managed;
 use crate::admission::{Attempt, Operation};
 use crate::db::WriteError;
 
@@ -37,7 +37,8 @@ pub(crate) async fn create_value(
     call.kind.set_defaults(&mut object);
     call.warnings.extend(metadata_rules::drop_repeated_owners(&mut object));
     if !matches!(meta(&object, "resourceVersion"), "" | "0") {
-        return Err(Status::internal("resourceVersion should not be set on objects to be created"));
+        // Upstream's storage says so, without a reason.
+        return Err(Status::new(500, Reason::Unknown, "resourceVersion should not be set on objects to be created"));
     }
     managed::on_create(call, &mut object, reset);
     create_applied(call, object).await
@@ -61,6 +62,8 @@ pub(crate) async fn create_applied(call: &mut Call<'_>, mut object: Value) -> Re
             object = admitted.clone();
             let name = generated_name(call, meta(&object, "generateName"));
             set_meta(&mut object, "name", name);
+        } else if given.is_empty() && call.kind.names_itself() {
+            set_meta(&mut object, "name", call.server.env().chance().uid());
         }
         prepare(call, &mut object);
         let name = meta(&object, "name").to_owned();
@@ -121,7 +124,7 @@ fn prepare(call: &Call<'_>, object: &mut Value) {
     metadata_rules::prepare_create(object);
     let info = call.info();
     if info.has_status()
-        && !facts::brings_status(info)
+        && !call.kind.brings_status()
         && let Some(fields) = object.as_object_mut()
     {
         fields.remove("status");

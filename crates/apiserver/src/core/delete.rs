@@ -251,6 +251,10 @@ fn lost(
 }
 
 fn check_preconditions(call: &Call<'_>, options: &DeleteOptions, current: &Object) -> Result<(), Status> {
+    let info = call.stored().info();
+    if matches!(call.kind.deletion(&Value::Null, None), Deletion::Finalize) {
+        return check_finalized(call, options, current);
+    }
     if let Some(uid) = &options.uid
         && uid != current.uid()
     {
@@ -258,7 +262,7 @@ fn check_preconditions(call: &Call<'_>, options: &DeleteOptions, current: &Objec
             "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
             current.uid()
         );
-        return Err(Status::conflict(call.info().group, call.info().kind, call.name, &why));
+        return Err(Status::conflict(info.group, info.kind, call.name, &why));
     }
     if let Some(version) = &options.resource_version
         && *version != current.revision().to_string()
@@ -267,7 +271,25 @@ fn check_preconditions(call: &Call<'_>, options: &DeleteOptions, current: &Objec
             "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). The object might have been modified",
             current.revision()
         );
-        return Err(Status::conflict(call.info().group, call.info().kind, call.name, &why));
+        return Err(Status::conflict(info.group, info.kind, call.name, &why));
+    }
+    Ok(())
+}
+
+/// The same for kinds with a finalize step of their own, whose deletion upstream words differently.
+fn check_finalized(call: &Call<'_>, options: &DeleteOptions, current: &Object) -> Result<(), Status> {
+    let revision = current.revision().to_string();
+    let facts = [
+        ("UID", options.uid.as_deref(), current.uid()),
+        ("ResourceVersion", options.resource_version.as_deref(), revision.as_str()),
+    ];
+    for (what, asked, found) in facts {
+        if let Some(asked) = asked
+            && asked != found
+        {
+            let why = format!("Precondition failed: {what} in precondition: {asked}, {what} in object meta: {found}");
+            return Err(call.conflict(call.name, &why));
+        }
     }
     Ok(())
 }

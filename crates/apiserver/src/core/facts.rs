@@ -24,11 +24,6 @@ pub fn returns_deleted(info: &KindInfo) -> bool {
     RETURN_DELETED.contains(&(info.group, info.plural))
 }
 
-/// Whether a new object may bring its status along: a node registers with what it knows of itself.
-pub fn brings_status(info: &KindInfo) -> bool {
-    (info.group, info.plural) == ("", "nodes")
-}
-
 /// A warning for every use of a resource (deprecated versions).
 pub fn warning_of_use(group: &str, version: &str, plural: &str) -> Option<&'static str> {
     match (group, version, plural) {
