@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::validate::{validate_create, validate_update, validate_update_more};
+use super::validate::{validate_create, validate_standing, validate_update, validate_update_more};
 use crate::field::FieldErrors;
 use crate::kind::{Kind, NameRule, Part};
 
@@ -23,6 +23,9 @@ pub fn check_create(kind: &dyn Kind, object: &Value) -> FieldErrors {
 /// Everything that is wrong with an update.
 pub fn check_update(kind: &dyn Kind, new: &Value, old: &Value, part: Part) -> FieldErrors {
     let mut errors = FieldErrors::new();
+    // The machinery checks the metadata as such and as an update, and a kind does both once more. One fault is so
+    // several causes, of which the message shows one.
+    validate_standing(new, &mut errors);
     validate_update(new, old, &mut errors);
     if kind.repeats_metadata_checks() {
         errors.0.extend_from_within(..);

@@ -60,6 +60,13 @@ pub fn validate_metadata(
     }
     validate_common(metadata, path, errors);
     validate_finalizers(metadata, path, errors);
+    validate_finalizer_forms(metadata, path, errors);
+}
+
+/// Checks what metadata must be whenever it is written, without its name and the forms of its finalizers.
+pub(super) fn validate_standing(object: &Value, errors: &mut FieldErrors) {
+    validate_common(&object["metadata"], &METADATA, errors);
+    validate_finalizers(&object["metadata"], &METADATA, errors);
 }
 
 fn validate_common(metadata: &Value, path: &Path<'_>, errors: &mut FieldErrors) {
@@ -199,7 +206,6 @@ fn validate_finalizers(metadata: &Value, path: &Path<'_>, errors: &mut FieldErro
         let detail = "finalizer orphan and foregroundDeletion cannot be both set";
         errors.invalid(&list, &metadata["finalizers"], detail);
     }
-    validate_finalizer_forms(metadata, path, errors);
 }
 
 /// Finalizers of Kubernetes' own kinds have a domain, but for three old ones.

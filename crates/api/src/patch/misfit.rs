@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::text::{self, Touched};
 use super::go;
 use crate::field::{FieldErrors, Path};
 use crate::schema::{Shape, TypeId};
@@ -10,16 +11,23 @@ use crate::status::Status;
 /// 422 for the first value of a patched object that doesn't fit its type, in the words that upstream has for
 /// it; none where everything fits.
 pub fn misfit(type_id: TypeId, patch: &Value, patched: &Value) -> Option<Status> {
-    let words = in_object(type_id, patched)?;
-    let mut errors = FieldErrors::new();
-    errors.invalid(&Path::new("patch"), &Value::from(go::show(patch)), words);
-    Some(Status::invalid("", "", "", &errors.0))
+    Some(unfit_strategic(patch, &in_object(type_id, patched)?))
 }
 
-/// 422 for what a JSON or merge patch made, with the decoder's words for why it doesn't fit.
-pub fn unfit(patched: &Value, words: &str) -> Status {
+/// 422 for what a JSON or merge patch made of an object of a type, with the decoder's words for why it doesn't fit.
+pub fn unfit(type_id: TypeId, patch: &Value, patched: &Value, words: &str) -> Status {
+    let touched = if patch.is_array() { Touched::by_operations(patch) } else { Touched::by_merge(patch) };
+    refused(text::text(type_id, patched, &touched), words)
+}
+
+/// The same for a strategic merge patch, of which messages show the patch.
+pub fn unfit_strategic(patch: &Value, words: &str) -> Status {
+    refused(go::show(patch), words)
+}
+
+fn refused(shown: String, words: &str) -> Status {
     let mut errors = FieldErrors::new();
-    errors.invalid(&Path::new("patch"), &Value::from(patched.to_string()), words);
+    errors.invalid(&Path::new("patch"), &Value::from(shown), words);
     Status::invalid("", "", "", &errors.0)
 }
 

@@ -11,8 +11,9 @@ mod list;
 mod merge;
 mod misfit;
 mod strategic;
+mod text;
 
 pub use json::{OPERATIONS_MAX, json};
 pub use merge::merge;
-pub use misfit::{misfit, unfit};
+pub use misfit::{misfit, unfit, unfit_strategic};
 pub use strategic::strategic;

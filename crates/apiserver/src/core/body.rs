@@ -134,32 +134,59 @@ pub fn unsupported_media_type(accepted: &str) -> Status {
 fn check_kind(value: &Value, expected: Expected<'_>) -> Result<(), Status> {
     let api_version = value["apiVersion"].as_str().unwrap_or_default();
     let kind = value["kind"].as_str().unwrap_or_default();
-    let wanted = expected.api_version();
     if !kind.is_empty() && kind != expected.kind {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        // Upstream shows Go's names: the version's package, and that of the group's internal form.
-        let internal = match expected.group.split('.').next() {
-            None | Some("") => "core",
-            Some(word) => word,
-        };
-        let message = if cox_api::schema::type_of(group, version, kind).is_some() {
-            format!(
-                "{kind} in version {version:?} cannot be handled as a {0}: converting ({version}.{kind}) to ({internal}.{0}): unknown conversion",
-                expected.kind
-            )
+        let words = of_another_kind(api_version, kind, expected);
+        let version = api_version.rsplit('/').next().unwrap_or_default();
+        return Err(Status::bad_request(if words.starts_with("converting") {
+            format!("{kind} in version {version:?} cannot be handled as a {}: {words}", expected.kind)
         } else {
-            format!(
-                "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
-            )
-        };
-        return Err(Status::bad_request(message));
+            words
+        }));
     }
+    let wanted = expected.api_version();
     if !api_version.is_empty() && api_version != wanted {
         return Err(Status::bad_request(format!(
             "the API version in the data ({api_version}) does not match the expected API version ({wanted})"
         )));
     }
     Ok(())
+}
+
+/// What upstream's decoder says of an object of another kind than the one it is to become.
+fn of_another_kind(api_version: &str, kind: &str, expected: Expected<'_>) -> String {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    // Upstream shows Go's names: the version's package, and that of the group's internal form.
+    let internal = match expected.group.split('.').next() {
+        None | Some("") => "core",
+        Some(word) => word,
+    };
+    if cox_api::schema::type_of(group, version, kind).is_some() {
+        format!("converting ({version}.{kind}) to ({internal}.{}): unknown conversion", expected.kind)
+    } else {
+        format!(
+            "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\""
+        )
+    }
+}
+
+/// What upstream's decoder says of a patched object that isn't what it was; none where it still is.
+pub fn misfit(info: &KindInfo, patched: &Value, strictness: Strictness) -> Option<String> {
+    let expected = Expected::of(info);
+    let api_version = patched["apiVersion"].as_str().unwrap_or_default();
+    let kind = patched["kind"].as_str().unwrap_or_default();
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    // It is decoded as what it says it is, before anybody asks whether it should be that.
+    let given = schema::type_of(group, version, kind);
+    let decoded = schema::check_value(given.unwrap_or(expected.type_id), patched.clone(), strictness);
+    if api_version.is_empty() || kind.is_empty() || given == Some(expected.type_id) {
+        return decoded.err().map(|error| error.to_string());
+    }
+    if given.is_some()
+        && let Err(error) = decoded
+    {
+        return Some(error.to_string());
+    }
+    Some(of_another_kind(api_version, kind, expected))
 }
 
 /// Reads the first document of YAML as upstream's reader does: of repeated keys the last one counts.

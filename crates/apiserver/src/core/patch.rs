@@ -1,6 +1,7 @@
 //! Patching an object.
 
 use cox_api::{Body, FieldErrors, Part, PatchKind, Path, Reason, Response, Status, patch as patches, schema};
+use cox_api::schema::DecodeError;
 use serde_json::Value;
 
 use super::body;
@@ -95,10 +96,12 @@ pub(crate) async fn patch(call: &mut Call<'_>, part: Part, body: Body) -> Result
             return Err(misfit);
         }
         let owners = Owners::of(cox_api::managed::resets(&patched));
-        if kind != PatchKind::Strategic
-            && let Err(error) = schema::check_value(type_id, patched.clone(), strictness)
-        {
-            return Err(patches::unfit(&patched, &error.to_string()));
+        if kind == PatchKind::Strategic {
+            if let Err(error @ DecodeError::Strict(_)) = schema::check_value(type_id, patched.clone(), strictness) {
+                return Err(patches::unfit_strategic(&patch, &error.to_string()));
+            }
+        } else if let Some(words) = body::misfit(call.info(), &patched, strictness) {
+            return Err(patches::unfit(type_id, &patch, &patched, &words));
         }
         let object = recheck(call, patched, strictness)?;
         Ok(Changed { object, owners, remade: !names_version(&patch) })
