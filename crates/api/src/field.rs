@@ -225,15 +225,55 @@ impl FieldErrors {
 /// A value as it stands in a message: strings quoted, numbers and booleans bare, the rest as JSON, absent as `null`.
 pub fn show(value: &Value) -> String {
     match value {
-        Value::String(text) => format!("{text:?}"),
+        Value::String(text) => quote(text),
         other => other.to_string(),
     }
+}
+
+/// A text as Go's `%q` writes it.
+pub fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{b}' => out.push_str("\\v"),
+            '\u{c}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\0'..='\u{1f}' | '\u{7f}' => out.push_str(&format!("\\x{:02x}", u32::from(character))),
+            // Rust escapes what can't be printed, as Go does.
+            other if other.escape_debug().count() > 1 && other != '\'' => match u32::from(other) {
+                code @ ..0x10000 => out.push_str(&format!("\\u{code:04x}")),
+                code => out.push_str(&format!("\\U{code:08x}")),
+            },
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn texts_are_quoted_as_go_does() {
+        for (text, quoted) in [
+            ("a\u{1}", r#""a\x01""#),
+            ("a'b\"c\\", r#""a'b\"c\\""#),
+            ("\n\u{7}\u{7f}", r#""\n\a\x7f""#),
+            ("ü\u{200b}", r#""ü\u200b""#),
+        ] {
+            assert_eq!(quote(text), quoted);
+        }
+    }
 
     #[test]
     fn texts_are_upstreams() {

@@ -109,7 +109,7 @@ pub struct Rules<'a> {
 }
 
 /// A column of a table (`metav1.TableColumnDefinition`).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
     /// As in `Name`.
     pub name: &'static str,

@@ -43,7 +43,9 @@ impl Vars {
         }
         if let Some(unset) = map.get("$unset").and_then(Value::as_array) {
             for path in unset.iter().filter_map(Value::as_str) {
-                unset_at(&mut base, &split_path(&self.render_string(path)));
+                let path = split_path(&self.render_string(path));
+                make_way(&mut base, &path);
+                unset_at(&mut base, &path);
             }
         }
         base
@@ -146,6 +148,16 @@ fn set_at(value: &mut Value, path: &[String], new: Value) {
     }
 }
 
+/// Makes the objects on the way to what a path names.
+fn make_way(value: &mut Value, path: &[String]) {
+    let Some((_, way)) = path.split_last() else { return };
+    for end in 1..=way.len() {
+        if get_at(value, &way[..end]).is_none() {
+            set_at(value, &way[..end], Value::Object(Map::new()));
+        }
+    }
+}
+
 /// Removes what a path names; `*` means every element.
 pub fn unset_at(value: &mut Value, path: &[String]) {
     let Some((first, rest)) = path.split_first() else { return };
@@ -221,7 +233,7 @@ mod tests {
         assert_eq!(vars.render(&json!("{{steps[a b].body.metadata.generation}}")), json!(3));
         assert_eq!(vars.render(&json!("x-{{ns}}-{{steps[a b].body.list[0].x}}")), json!("x-n1-1"));
         assert_eq!(vars.render(&json!("{{steps[no].body}}")), json!("missing"));
-        let based = json!({"$base": "{{steps[a b].body}}", "$set": {"spec.a": 1}, "$unset": ["metadata"]});
-        assert_eq!(vars.render(&based), json!({"list": [{"x": 1}], "spec": {"a": 1}}));
+        let based = json!({"$base": "{{steps[a b].body}}", "$set": {"spec.a": 1}, "$unset": ["metadata", "status.b"]});
+        assert_eq!(vars.render(&based), json!({"list": [{"x": 1}], "spec": {"a": 1}, "status": {}}));
     }
 }

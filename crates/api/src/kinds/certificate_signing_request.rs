@@ -123,12 +123,14 @@ impl Kind for CertificateSigningRequest {
 
     fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
         validate::spec(object, errors);
+        validate::signer_of_new(object, errors);
         validate::conditions(object, errors);
     }
 
     fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
         validate::spec(new, errors);
         if part != Part::Main {
+            validate::certificate(new, old, errors);
             validate::conditions(new, errors);
         }
         validate::decisions(new, old, part, errors);

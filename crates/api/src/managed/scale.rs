@@ -30,6 +30,8 @@ pub fn from_scale(object: &mut Value, scale: &Value, api_version: &str, versions
     for owner in &mut owners {
         owner.api_version = api_version.to_owned();
         owner.fields = replicas.clone();
+        // Upstream gives times to what is written through the object itself.
+        owner.time = None;
     }
     let mut entries = read(&object["metadata"]["managedFields"]).unwrap_or_default();
     entries.retain(|entry| versions.contains(&entry.api_version.as_str()));

@@ -3,6 +3,7 @@
 //! Source: <https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/>
 
 mod certificates;
+mod claim_resize;
 mod default_classes;
 mod default_tolerations;
 mod limit_ranger;
@@ -116,6 +117,7 @@ impl Admission {
                 Box::new(storage_protection::StorageObjectInUseProtection),
                 Box::new(default_classes::DefaultStorageClass),
                 Box::new(default_classes::DefaultIngressClass),
+                Box::new(claim_resize::PersistentVolumeClaimResize),
                 Box::new(runtime_class::RuntimeClass),
                 Box::new(certificates::CertificateApproval),
                 Box::new(pod_security::PodSecurity),

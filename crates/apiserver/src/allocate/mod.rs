@@ -1,5 +1,6 @@
 //! Addresses and ports of services: given, kept and taken back together with the Service.
 
+mod families;
 mod pool;
 mod service;
 

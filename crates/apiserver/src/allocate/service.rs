@@ -122,14 +122,14 @@ impl ServiceAllocator {
             keep_allocated(service, old);
             drop_by_type(service, old);
         }
-        set_families(service, old);
+        let name = text(&service["metadata"]["name"]).to_owned();
+        if let Err(errors) = super::families::settle(service, old) {
+            call.refuse_invalid(&name, &errors)?;
+        }
         let mut errors = FieldErrors::new();
         self.take_address(service, old, &mut reservation, &mut errors);
         self.take_ports(service, old, &mut reservation, &mut errors);
-        if !errors.is_empty() {
-            let name = service["metadata"]["name"].as_str().unwrap_or_default();
-            call.refuse_invalid(name, &errors)?;
-        }
+        call.refuse_invalid(&name, &errors)?;
         if let Some(old) = old {
             let (now, ports) = (addresses(service), node_ports(service));
             let gone = addresses(old).into_iter().filter(|address| !now.contains(address));
@@ -362,24 +362,5 @@ fn drop_by_type(service: &mut Value, old: &Value) {
     }
     if loses_balancer {
         drop(spec, &["allocateLoadBalancerNodePorts", "loadBalancerClass"]);
-    }
-}
-
-/// The families of a cluster with IPv4 alone.
-fn set_families(service: &mut Value, old: Option<&Value>) {
-    let spec = &mut service["spec"];
-    if text(&spec["type"]) == "ExternalName" {
-        return;
-    }
-    let headless = text(&spec["clusterIP"]) == "None";
-    let selects = spec["selector"].as_object().is_some_and(|selector| !selector.is_empty());
-    let both = headless && !selects && old.is_none();
-    let unset = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty) || value == "";
-    let no_policy = unset(&spec["ipFamilyPolicy"]);
-    if unset(&spec["ipFamilies"]) {
-        spec["ipFamilies"] = if both && no_policy { json!(["IPv4", "IPv6"]) } else { json!(["IPv4"]) };
-    }
-    if no_policy {
-        spec["ipFamilyPolicy"] = if both { "RequireDualStack" } else { "SingleStack" }.into();
     }
 }

@@ -4,6 +4,8 @@ use cox_api::schema::{self, Decoded, Strictness, TypeId};
 use cox_api::{Body, KindInfo, Options, Reason, Status};
 use serde_json::Value;
 
+use super::yaml::{self, Yaml};
+
 /// Media types that bodies come in.
 pub const JSON: &str = "application/json";
 /// YAML.
@@ -79,13 +81,12 @@ pub fn decode(body: Body, expected: Expected<'_>, strictness: Strictness) -> Res
                 decoded
             }
             YAML => {
-                let value = parse_yaml(&bytes, expected.kind)?;
-                check_kind(&value, expected)?;
-                schema::decode_value(expected.type_id, value, strictness)?
+                let read = parse_yaml(&bytes, expected.kind)?;
+                check_kind(&read.value, expected)?;
+                decode_yaml(expected, read, strictness)?
             }
             PROTOBUF => {
-                let (_, _, value) = cox_api::protobuf::decode(&bytes)
-                    .map_err(|error| Status::bad_request(error.to_string()))?;
+                let value = cox_api::protobuf::decode_body(expected.type_id, &bytes)?;
                 check_kind(&value, expected)?;
                 Decoded { value, warnings: Vec::new() }
             }
@@ -100,6 +101,20 @@ pub fn decode(body: Body, expected: Expected<'_>, strictness: Strictness) -> Res
             serde_json::json!({"apiVersion": expected.api_version(), "kind": expected.kind, "metadata": {}});
     }
     Ok(decoded)
+}
+
+/// Repeated keys are told like unknown fields, and before these.
+fn decode_yaml(expected: Expected<'_>, read: Yaml, strictness: Strictness) -> Result<Decoded, Status> {
+    if read.repeated.is_empty() || strictness == Strictness::Ignore {
+        return schema::decode_value(expected.type_id, read.value, strictness);
+    }
+    let mut decoded = schema::decode_value(expected.type_id, read.value, Strictness::Warn)?;
+    let mut told = read.repeated;
+    told.append(&mut decoded.warnings);
+    if strictness == Strictness::Strict {
+        return Err(schema::DecodeError::Strict(told).into_status(expected.type_id));
+    }
+    Ok(Decoded { value: decoded.value, warnings: told })
 }
 
 /// Whether a body asks to forget all owners of fields, which the normal form doesn't show.
@@ -189,22 +204,15 @@ pub fn misfit(info: &KindInfo, patched: &Value, strictness: Strictness) -> Optio
     Some(of_another_kind(api_version, kind, expected))
 }
 
-/// Reads the first document of YAML as upstream's reader does: of repeated keys the last one counts.
+/// Reads a YAML body of a kind.
 ///
 /// # Errors
-/// 400 with the parser's words.
-pub fn parse_yaml(bytes: &[u8], kind: &str) -> Result<Value, Status> {
-    let refuse = |why: String| {
+/// 400 with the reader's words.
+pub fn parse_yaml(bytes: &[u8], kind: &str) -> Result<Yaml, Status> {
+    yaml::parse(bytes).map_err(|why| {
         let shown: String = bytes.iter().take(512).map(|byte| format!("{byte:02x}")).collect();
         Status::bad_request(format!(
             "the object provided is unrecognized (must be of type {kind}): yaml: {why} ({shown})"
         ))
-    };
-    let text = std::str::from_utf8(bytes).map_err(|error| refuse(error.to_string()))?;
-    let options = serde_saphyr::options! {
-        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins,
-    };
-    let mut documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|error| refuse(error.to_string().lines().next().unwrap_or_default().to_owned()))?;
-    Ok(if documents.is_empty() { Value::Null } else { documents.swap_remove(0) })
+    })
 }

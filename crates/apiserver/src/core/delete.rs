@@ -98,8 +98,13 @@ fn decode(body: Body) -> Result<Value, Status> {
         Body::None => return Ok(Value::Null),
         Body::Json(value) | Body::Patch(_, value) => value,
         Body::Raw { media_type, bytes } => match body::essence(&media_type) {
-            "" | body::JSON => return Ok(checked(schema::decode_json(type_id, &bytes, Strictness::Ignore)?.value)?),
-            body::YAML => body::parse_yaml(&bytes, "DeleteOptions")?,
+            "" | body::JSON => {
+                if let Ok(value) = serde_json::from_slice(&bytes) {
+                    check_kind(&value)?;
+                }
+                return schema::decode_json(type_id, &bytes, Strictness::Ignore).map(|decoded| decoded.value);
+            }
+            body::YAML => body::parse_yaml(&bytes, "DeleteOptions")?.value,
             body::PROTOBUF => {
                 cox_api::protobuf::decode(&bytes).map_err(|error| Status::bad_request(error.to_string()))?.2
             }
@@ -110,10 +115,12 @@ fn decode(body: Body) -> Result<Value, Status> {
             }
         },
     };
-    checked(schema::decode_value(type_id, value, Strictness::Ignore)?.value)
+    check_kind(&value)?;
+    Ok(schema::decode_value(type_id, value, Strictness::Ignore)?.value)
 }
 
-fn checked(value: Value) -> Result<Value, Status> {
+/// Options say that they are that, or nothing.
+fn check_kind(value: &Value) -> Result<(), Status> {
     let kind = value["kind"].as_str().unwrap_or_default();
     if !kind.is_empty() && kind != "DeleteOptions" {
         let version = value["apiVersion"].as_str().unwrap_or_default();
@@ -121,7 +128,7 @@ fn checked(value: Value) -> Result<Value, Status> {
             "no kind {kind:?} is registered for version {version:?} in scheme \"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27\""
         )));
     }
-    Ok(value)
+    Ok(())
 }
 
 /// Deletes the object of a call.

@@ -24,6 +24,11 @@ pub fn returns_deleted(info: &KindInfo) -> bool {
     RETURN_DELETED.contains(&(info.group, info.plural))
 }
 
+/// Whether a PUT of the status makes an object that isn't there, as only services do.
+pub fn status_makes(info: &KindInfo) -> bool {
+    (info.group, info.plural) == ("", "services")
+}
+
 /// A warning for every use of a resource (deprecated versions).
 pub fn warning_of_use(group: &str, version: &str, plural: &str) -> Option<&'static str> {
     match (group, version, plural) {

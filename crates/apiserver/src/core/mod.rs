@@ -11,6 +11,7 @@ pub(crate) mod managed;
 pub(crate) mod patch;
 pub(crate) mod update;
 pub(crate) mod watch;
+mod yaml;
 
 use cox_api::{Body, FieldErrors, Options, Part, Path, Response, Status, Verb, meta};
 

@@ -8,6 +8,7 @@ use super::body;
 use super::call::Call;
 use super::create;
 use super::managed;
+use super::yaml;
 use super::update::{Changed, Owners, change, recheck};
 
 /// Media types that patches come in.
@@ -23,7 +24,7 @@ pub const APPLY_PATCH: &str = "application/apply-patch+yaml";
 ///
 /// # Errors
 /// 400 for bytes that are no patch, 415 for another media type.
-pub(crate) fn decode(body: Body, kind: &str) -> Result<(PatchKind, Value), Status> {
+pub(crate) fn decode(call: &mut Call<'_>, body: Body) -> Result<(PatchKind, Value), Status> {
     let (media_type, bytes) = match body {
         Body::Patch(kind, value) => return Ok((kind, value)),
         Body::Raw { media_type, bytes } => (media_type, bytes),
@@ -37,7 +38,7 @@ pub(crate) fn decode(body: Body, kind: &str) -> Result<(PatchKind, Value), Statu
         _ => return Err(not_a_patch()),
     };
     let value = if patch == PatchKind::Apply {
-        let value = body::parse_yaml(&bytes, kind)?;
+        let value = decode_applied(call, &bytes)?;
         if !(value.is_object() || value.is_null()) {
             let form = match value {
                 Value::Array(_) => "array",
@@ -51,11 +52,33 @@ pub(crate) fn decode(body: Body, kind: &str) -> Result<(PatchKind, Value), Statu
         }
         value
     } else {
+        // Upstream looks for the object before it reads the patch.
+        if bytes.is_empty() && call.server.db().get_key(&call.key(call.name)).is_none() {
+            return Err(call.not_found(call.name));
+        }
         serde_json::from_slice(&bytes).map_err(|error| {
             Status::bad_request(format!("error decoding patch: {}", go_json_error(&bytes, &error)))
         })?
     };
     Ok((patch, value))
+}
+
+/// An applied configuration; keys that stand twice are told.
+fn decode_applied(call: &mut Call<'_>, bytes: &[u8]) -> Result<Value, Status> {
+    let read = yaml::parse(bytes).map_err(|why| {
+        Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: yaml: {why}"))
+    })?;
+    match call.options.field_validation.as_deref() {
+        Some("Ignore") => {}
+        Some("Strict") if !read.repeated.is_empty() => {
+            return Err(Status::bad_request(format!(
+                "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  {}",
+                read.repeated.join("\n  ")
+            )));
+        }
+        _ => call.warnings.extend(read.repeated),
+    }
+    Ok(read.value)
 }
 
 /// 415, in the router's words.
@@ -76,7 +99,7 @@ fn go_json_error(bytes: &[u8], error: &serde_json::Error) -> String {
 
 /// Patches the object of a call.
 pub(crate) async fn patch(call: &mut Call<'_>, part: Part, body: Body) -> Result<Response, Status> {
-    let (kind, patch) = decode(body, call.info().kind)?;
+    let (kind, patch) = decode(call, body)?;
     check_options(call, kind)?;
     let strictness = body::strictness(call.options, "PatchOptions")?;
     if kind == PatchKind::Apply {

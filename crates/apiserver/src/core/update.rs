@@ -71,7 +71,11 @@ pub(crate) async fn put_value(
     let owners = Owners::of(reset);
     check_identity(call, &mut object)?;
     call.kind.set_defaults(&mut object);
-    let creates = part == Part::Main && call.kind.allows_create_on_update();
+    let creates = match part {
+        Part::Main => call.kind.allows_create_on_update(),
+        Part::Status => facts::status_makes(call.info()),
+        Part::Sub(_) => false,
+    };
     if creates && call.server.db().get_key(&call.key(call.name)).is_none() {
         // Upstream ignores the version of an object that isn't there, but not its uid.
         let uid = meta(&object, "uid");

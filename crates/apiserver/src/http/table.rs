@@ -65,10 +65,30 @@ fn row(kind: &dyn Kind, value: &Value, include: Include, version: &str, now: Tim
     let mut row = json!({"cells": kind.row(value, now)});
     match include {
         Include::None => row["object"] = Value::Null,
-        Include::Metadata => row["object"] = metadata_of(value, version),
+        Include::Metadata => row["object"] = metadata_in_row(kind, value, version),
         Include::Object => row["object"] = value.clone(),
     }
     row
+}
+
+/// Annotations that are a field in the form that upstream makes rows of: group, plural, key.
+const FIELDS_IN_ROWS: &[(&str, &str, &str)] =
+    &[("apps", "daemonsets", "deprecated.daemonset.template.generation")];
+
+fn metadata_in_row(kind: &dyn Kind, value: &Value, version: &str) -> Value {
+    let mut partial = metadata_of(value, version);
+    let info = kind.info();
+    for (_, _, key) in FIELDS_IN_ROWS.iter().filter(|(group, plural, _)| (info.group, info.plural) == (*group, *plural)) {
+        if let Some(metadata) = partial["metadata"].as_object_mut()
+            && let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut)
+        {
+            annotations.remove(*key);
+            if annotations.is_empty() {
+                metadata.remove("annotations");
+            }
+        }
+    }
+    partial
 }
 
 /// A list as a table.
@@ -76,7 +96,7 @@ pub fn of_list(kind: &dyn Kind, listing: &Listing, include: Include, version: &s
     let rows: Vec<Value> =
         listing.items.iter().map(|object| row(kind, &value_of(object), include, version, now)).collect();
     // The converter for kinds without columns of their own leaves an empty list out.
-    let default = std::ptr::eq(kind.columns(), DEFAULT_COLUMNS);
+    let default = kind.columns() == DEFAULT_COLUMNS;
     let rows = if rows.is_empty() && default { Value::Null } else { Value::Array(rows) };
     json!({"kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": list_metadata(listing),
         "columnDefinitions": columns(kind.columns()), "rows": rows})

@@ -31,7 +31,7 @@ impl Special for ScaleOf {
                 write(call, &mut |_, _| Ok((scale.clone(), false))).await
             }
             Verb::Patch => {
-                let (kind, patch) = patch::decode(body, "Scale")?;
+                let (kind, patch) = patch::decode(call, body)?;
                 let type_id = expected()?.type_id;
                 write(call, &mut |call, old| {
                     let now = scale_of(call, old);

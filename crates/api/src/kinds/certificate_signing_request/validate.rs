@@ -65,6 +65,38 @@ pub fn spec(object: &Value, errors: &mut FieldErrors) {
     }
 }
 
+/// A signer of the beta version, which v1 doesn't take new requests for.
+const LEGACY: &str = "kubernetes.io/legacy-unknown";
+
+/// Checks what only a new request must keep.
+pub fn signer_of_new(object: &Value, errors: &mut FieldErrors) {
+    if text(&object["spec"], "signerName") == LEGACY {
+        let detail = "the legacy signerName is not allowed via this API version";
+        errors.invalid(&Path::new("spec").child("signerName"), &LEGACY.into(), detail);
+    }
+}
+
+/// Checks a certificate that is new: PEM, and nothing but certificates.
+pub fn certificate(new: &Value, old: &Value, errors: &mut FieldErrors) {
+    let issued = text(&new["status"], "certificate");
+    if issued.is_empty() || issued == text(&old["status"], "certificate") {
+        return;
+    }
+    let pem = STANDARD.decode(issued).unwrap_or_default();
+    let pem = String::from_utf8_lossy(&pem);
+    let blocks: Vec<&str> = pem
+        .lines()
+        .filter_map(|line| line.trim_end().strip_prefix("-----BEGIN ")?.strip_suffix("-----"))
+        .filter(|kind| pem.contains(&format!("-----END {kind}-----")))
+        .collect();
+    let detail = match blocks.iter().find(|kind| **kind != "CERTIFICATE") {
+        Some(other) => format!("only CERTIFICATE PEM blocks are allowed, found {other:?}"),
+        None if blocks.is_empty() => "must contain at least one CERTIFICATE PEM block".to_owned(),
+        None => return,
+    };
+    errors.invalid(&Path::new("status").child("certificate"), &"<certificate data>".into(), detail);
+}
+
 /// Whether the first PEM block in base64 is a request. What is inside is for the signer to judge.
 fn is_request(request: &str) -> bool {
     let Ok(pem) = STANDARD.decode(request) else { return false };

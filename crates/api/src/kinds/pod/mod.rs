@@ -227,6 +227,8 @@ impl Kind for Pod {
             ("spec.hostNetwork", flag(spec, "hostNetwork").to_string()),
             ("status.phase", text(status, "phase").to_owned()),
             ("status.podIP", ip.to_owned()),
+            // It may be asked for, and upstream has no value for it.
+            ("status.podIPs", String::new()),
             ("status.nominatedNodeName", text(status, "nominatedNodeName").to_owned()),
         ]
     }
