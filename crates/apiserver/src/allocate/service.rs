@@ -123,6 +123,10 @@ impl ServiceAllocator {
             drop_by_type(service, old);
         }
         let name = text(&service["metadata"]["name"]).to_owned();
+        list_address(service);
+        let mut errors = FieldErrors::new();
+        cox_api::kinds::service::families::object(service, &mut errors);
+        call.refuse_invalid(&name, &errors)?;
         if let Err(errors) = super::families::settle(service, old) {
             call.refuse_invalid(&name, &errors)?;
         }
@@ -155,12 +159,8 @@ impl ServiceAllocator {
         reservation: &mut Reservation,
         errors: &mut FieldErrors,
     ) {
-        let spec = &mut service["spec"];
-        let listed = spec["clusterIPs"].as_array().is_some_and(|list| !list.is_empty());
-        let asked = text(&spec["clusterIP"]).to_owned();
-        if !asked.is_empty() && !listed {
-            spec["clusterIPs"] = json!([asked]);
-        }
+        let listed = service["spec"]["clusterIPs"].as_array().is_some_and(|list| !list.is_empty());
+        let asked = text(&service["spec"]["clusterIP"]).to_owned();
         if !needs_address(service) || (asked.is_empty() && listed) {
             return;
         }
@@ -292,6 +292,15 @@ impl ServiceAllocator {
         for offset in node_ports(service).into_iter().filter_map(|port| self.port_offset(port)) {
             self.port_pool.release(offset);
         }
+    }
+}
+
+/// An address that stands alone is the first of the list.
+fn list_address(service: &mut Value) {
+    let spec = &mut service["spec"];
+    let listed = spec["clusterIPs"].as_array().is_some_and(|list| !list.is_empty());
+    if !text(&spec["clusterIP"]).is_empty() && !listed {
+        spec["clusterIPs"] = json!([spec["clusterIP"]]);
     }
 }
 
