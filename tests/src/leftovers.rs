@@ -1,14 +1,15 @@
-//! What a cluster could leave behind on the machine: mounts, cgroups, processes. Compared before and after.
+//! What a cluster could leave behind on the machine: mounts, cgroups, processes, network. Compared before and after.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Mounts, cgroups and processes that a cluster makes.
+/// Mounts, cgroups, processes, and what there is in the network namespace that a cluster is in.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Leftovers {
     mounts: BTreeSet<String>,
     cgroups: BTreeSet<String>,
     supervisors: BTreeSet<String>,
+    network: BTreeSet<String>,
 }
 
 impl Leftovers {
@@ -17,13 +18,26 @@ impl Leftovers {
         let dir = dir.to_string_lossy().into_owned();
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let mounts = mounts.lines().filter(|line| line.contains(&dir)).map(str::to_owned).collect();
-        Leftovers { mounts, cgroups: cgroups(), supervisors: supervisors(&dir) }
+        Leftovers { mounts, cgroups: cgroups(), supervisors: supervisors(&dir), network: BTreeSet::new() }
+    }
+
+    /// The same, and what a command (`ip -o address` in the cluster's network namespace, for example) lists.
+    #[must_use]
+    pub fn with_network(mut self, listed: &str) -> Leftovers {
+        self.network.extend(listed.lines().map(str::to_owned));
+        self
     }
 
     /// What is here that wasn't there before.
     pub fn since(&self, before: &Leftovers) -> Vec<String> {
         let new = |now: &BTreeSet<String>, then: &BTreeSet<String>| now.difference(then).cloned().collect::<Vec<_>>();
-        [new(&self.mounts, &before.mounts), new(&self.cgroups, &before.cgroups), new(&self.supervisors, &before.supervisors)].concat()
+        [
+            new(&self.mounts, &before.mounts),
+            new(&self.cgroups, &before.cgroups),
+            new(&self.supervisors, &before.supervisors),
+            new(&self.network, &before.network),
+        ]
+        .concat()
     }
 
     /// How many pods' supervisors run.

@@ -136,11 +136,33 @@ impl Cluster {
 
     /// A kubectl command.
     pub fn kubectl_command(&self, args: &[&str]) -> Command {
-        let kubectl = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".into());
         let mut command = self.inside("timeout");
-        command.arg(COMMAND_SECONDS_MAX.to_string()).arg(kubectl);
-        command.arg("--kubeconfig").arg(self.dir().join("admin.kubeconfig")).args(args).stdin(Stdio::null());
+        command.arg(COMMAND_SECONDS_MAX.to_string()).arg(kubectl());
+        command.arg("--kubeconfig").arg(self.kubeconfig()).args(args).stdin(Stdio::null());
         command
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir().join("admin.kubeconfig")
+    }
+
+    /// The cluster's network namespace, to enter.
+    ///
+    /// # Panics
+    /// Where the process that holds it is gone.
+    pub fn network_namespace(&self) -> std::fs::File {
+        std::fs::File::open(format!("/proc/{}/ns/net", self.holder.id())).expect("the holder runs")
+    }
+
+    /// What is left of the cluster, with the links, addresses, routes and rules of its network namespace.
+    pub fn leftovers(&self) -> Leftovers {
+        let mut listed = String::new();
+        for command in ["link", "address", "route"] {
+            let out = self.inside("/bin/busybox").args(["ip", command]).output().expect("busybox lists the network");
+            listed.push_str(&String::from_utf8_lossy(&out.stdout));
+        }
+        Leftovers::of(self.dir()).with_network(&listed)
     }
 
     /// Runs kubectl; it may fail.
@@ -209,6 +231,11 @@ impl Drop for Cluster {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
+}
+
+/// The kubectl of the tests.
+pub fn kubectl() -> String {
+    std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".into())
 }
 
 /// The binary under test.
