@@ -107,7 +107,12 @@ fn killed_twenty_times_nothing_is_lost_and_nothing_runs_twice() {
     let lost: Vec<&String> = acknowledged.iter().filter(|name| !there.contains(name.as_str())).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
 
-    cluster.kubectl(&["wait", "--for=condition=Complete", "job/once", "--timeout=90s"]);
+    let waited = cluster.kubectl_output(&["wait", "--for=condition=Complete", "job/once", "--timeout=60s"]);
+    if !waited.status.success() {
+        let job = cluster.kubectl(&["get", "jobs,pods", "-l", "job-name=once", "-o", "yaml"]);
+        let events = cluster.kubectl(&["get", "events"]);
+        panic!("the Job doesn't complete:\n{job}\n{events}\n{}", cluster.log());
+    }
     let starts = std::fs::read_to_string(notes.join("starts")).expect("pods noted their starts");
     let unique: BTreeSet<&str> = starts.lines().collect();
     assert_eq!((starts.lines().count(), unique.len()), (12, 12), "each pod ran once:\n{starts}");

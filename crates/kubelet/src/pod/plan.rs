@@ -120,6 +120,7 @@ fn run(known: &Known<'_>, plan: &mut Plan) {
         return;
     }
     kill_doomed(known, plan);
+    start_created(known, plan);
     for ephemeral in spec::ephemerals(known.pod) {
         if known.newest(&ephemeral.name).is_none() {
             start(known, &spec::as_container(ephemeral), plan);
@@ -246,6 +247,20 @@ fn begin(known: &Known<'_>, container: &Container, plan: &mut Plan) {
         return;
     }
     plan.want(known, Job::Start { container: container.name.clone(), attempt: known.next_attempt(&container.name) });
+}
+
+/// Starts what an earlier kubelet created, and died before it started it.
+fn start_created(known: &Known<'_>, plan: &mut Plan) {
+    for status in known.alive().filter(|status| status.state == ContainerState::Created) {
+        let name = &status.config.name;
+        if !in_last_sandbox(known, status) || known.newest(name).is_none_or(|newest| newest.id != status.id) {
+            continue;
+        }
+        match known.memory.troubles.get(name) {
+            Some(trouble) if trouble.retry_at > known.now => plan.wake(trouble.retry_at),
+            _ => plan.want(known, Job::Start { container: name.clone(), attempt: status.config.attempt }),
+        }
+    }
 }
 
 fn kill_doomed(known: &Known<'_>, plan: &mut Plan) {

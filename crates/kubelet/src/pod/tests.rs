@@ -110,7 +110,18 @@ impl Case {
     }
 }
 
-use ContainerState::{Exited, Running};
+use ContainerState::{Created, Exited, Running};
+
+#[test]
+fn what_was_created_and_not_started_is_started() {
+    let mut case = Case::new(json!({"containers": [{"name": "a"}]})).with(vec![container("a", 1, Created, None)]);
+    assert_eq!(case.jobs(1), ["start a 1"]);
+    case.memory.jobs.insert(Job::Start { container: "a".into(), attempt: 1 });
+    assert!(case.jobs(1).is_empty(), "it is being started");
+    let init = json!({"initContainers": [{"name": "i"}], "containers": [{"name": "a"}]});
+    let case = Case::new(init).with(vec![container("i", 0, Created, None)]);
+    assert_eq!(case.jobs(1), ["start i 0"]);
+}
 
 #[test]
 fn a_pod_begins_with_its_sandbox_then_image_then_start() {

@@ -102,8 +102,16 @@ impl Worker {
                 let image = self.memory.images.get(&container).cloned().unwrap_or_default();
                 let network = self.memory.network.clone();
                 let volumes = self.volumes.clone();
+                // An earlier kubelet may have got as far as this.
+                let created = self.containers.iter().find(|one| {
+                    one.config.name == container
+                        && one.config.attempt == attempt
+                        && one.state == ContainerState::Created
+                        && sandbox.as_ref() == Some(&one.sandbox)
+                });
+                let created = created.map(|one| one.id.clone());
                 self.node.env.spawn(async move {
-                    let start = Start { node: &node, pod: &pod, attempt, image, network, volumes };
+                    let start = Start { node: &node, pod: &pod, attempt, image, network, volumes, created };
                     let result = match sandbox {
                         Some(sandbox) => start.run(&sandbox, &container).await,
                         None => Err(("RunContainerError".into(), "the sandbox is gone".into())),
@@ -328,6 +336,7 @@ struct Start<'a> {
     image: String,
     network: Option<PodNetwork>,
     volumes: BTreeMap<String, Mounted>,
+    created: Option<ContainerId>,
 }
 
 type Refusal = (String, String);
@@ -336,22 +345,11 @@ impl Start<'_> {
     /// Creates and starts the container and runs its postStart hook.
     async fn run(mut self, sandbox: &SandboxId, name: &str) -> Result<String, Refusal> {
         let container = spec::find(self.pod, name).ok_or_else(|| ("CreateContainerConfigError".to_owned(), "no such container".to_owned()))?;
+        let id = match self.created.take() {
+            Some(id) => id,
+            None => self.create(sandbox, &container, name).await?,
+        };
         let event = |kind: &str, reason: &'static str, message: &str| self.node.events.container(self.pod, name, kind, reason, message);
-        let config = match self.configure(&container).await {
-            Ok(config) => config,
-            Err(message) => {
-                event("Warning", "Failed", &format!("Error: {message}"));
-                return Err(("CreateContainerConfigError".into(), message));
-            }
-        };
-        let id = match self.node.runtime.create_container(sandbox, config).await {
-            Ok(id) => id,
-            Err(error) => {
-                event("Warning", "Failed", &format!("Error: {error}"));
-                return Err(("CreateContainerError".into(), error.to_string()));
-            }
-        };
-        event("Normal", "Created", "Container created");
         if let Err(error) = self.node.runtime.start_container(&id).await {
             event("Warning", "Failed", &format!("Error: {error}"));
             return Err(("RunContainerError".into(), error.to_string()));
@@ -368,6 +366,28 @@ impl Start<'_> {
             }
         }
         Ok(id.as_str().to_owned())
+    }
+
+    async fn create(&mut self, sandbox: &SandboxId, container: &Container, name: &str) -> Result<ContainerId, Refusal> {
+        let config = match self.configure(container).await {
+            Ok(config) => config,
+            Err(message) => {
+                let text = format!("Error: {message}");
+                self.node.events.container(self.pod, name, "Warning", "Failed", &text);
+                return Err(("CreateContainerConfigError".into(), message));
+            }
+        };
+        match self.node.runtime.create_container(sandbox, config).await {
+            Ok(id) => {
+                self.node.events.container(self.pod, name, "Normal", "Created", "Container created");
+                Ok(id)
+            }
+            Err(error) => {
+                let text = format!("Error: {error}");
+                self.node.events.container(self.pod, name, "Warning", "Failed", &text);
+                Err(("CreateContainerError".into(), error.to_string()))
+            }
+        }
     }
 
     fn ip(&self) -> String {
