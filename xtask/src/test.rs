@@ -15,6 +15,7 @@ const FLOOR: &str = "xtask/answers.floor";
 /// Builds once, then runs unit tests, simulation, end-to-end tests, and the recorded answers where they are.
 pub async fn run() -> Result<()> {
     let kubectl = setup::run()?;
+    let python = setup::python()?;
     let cox = std::path::absolute(server::build(false)?)?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let nextest = Command::new(&cargo).args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
@@ -24,7 +25,7 @@ pub async fn run() -> Result<()> {
     } else {
         command.args(["test", "--workspace", "--no-fail-fast"]);
     }
-    let status = command.env("KUBECTL", kubectl).env("COX_BIN", &cox).status().context("running the tests")?;
+    let status = command.env("KUBECTL", kubectl).env("PYTHON", python).env("COX_BIN", &cox).status().context("running the tests")?;
     if !status.success() {
         bail!("tests failed");
     }
