@@ -1,6 +1,7 @@
 //! The developer's commands: `cargo xtask COMMAND`.
 
 mod answers;
+mod bench;
 mod demo;
 mod schema;
 mod server;
@@ -25,6 +26,8 @@ enum Command {
     Test,
     /// Replays recorded exchanges with upstream's API server and prints each topic's share.
     Answers(answers::Args),
+    /// Measures the API over TLS: rates, latencies, memory.
+    Bench(bench::Args),
     /// Generates the schema table and the descriptions from registry packages (needs pip, cargo, a network).
     Schema(schema::Args),
 }
@@ -46,6 +49,7 @@ async fn run() -> anyhow::Result<()> {
         Command::Demo => demo::run(),
         Command::Test => test::run().await,
         Command::Answers(args) => answers::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
         Command::Schema(args) => schema::run(&args),
     }
 }

@@ -192,6 +192,14 @@ impl Running {
         Target::new(&self.url, token.trim(), &self.data.path().join("pki/ca.crt"))
     }
 
+    /// Its resident memory in kilobytes (`VmRSS` of proc(5)).
+    pub fn resident_kb(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
     /// What it printed.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.data.path().join("cox.log")).unwrap_or_default()
