@@ -40,6 +40,8 @@ pub struct Quantity {
 }
 
 const NANO: i32 = -9;
+/// Larger exponents are refused: nothing is counted in such numbers, and upstream would write them out.
+const EXPONENT_MAX: i32 = 10_000;
 const DECIMAL: [(&str, i32); 10] =
     [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
 const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
@@ -134,8 +136,14 @@ impl Quantity {
     /// The sum. It is written like `self`, or like `other` where `self` is nothing.
     #[must_use]
     pub fn plus(self, other: Quantity) -> Quantity {
-        let exponent = self.exponent.min(other.exponent);
-        let mantissa = self.at_scale(exponent).0.saturating_add(other.at_scale(exponent).0);
+        let mut exponent = self.exponent.min(other.exponent);
+        let mut terms = (self.at_scale(exponent), other.at_scale(exponent));
+        if let ((_, false), _) | (_, (_, false)) = terms {
+            // Too far apart to be written out: the digits of the larger one count.
+            exponent = self.exponent.max(other.exponent);
+            terms = (self.at_scale(exponent), other.at_scale(exponent));
+        }
+        let mantissa = terms.0.0.saturating_add(terms.1.0);
         let format = if self.is_zero() { other.format } else { self.format };
         Quantity { mantissa, exponent, format }
     }
@@ -219,7 +227,10 @@ impl FromStr for Quantity {
         if format == Format::BinarySi {
             mantissa = mantissa.checked_mul(1i128 << exponent).ok_or(QuantityError::Number)?;
         } else {
-            decimal = decimal.checked_add(exponent).ok_or(QuantityError::Number)?;
+            decimal = decimal.saturating_add(exponent);
+            if decimal > EXPONENT_MAX && mantissa != 0 {
+                return Err(QuantityError::Number);
+            }
         }
         let mut parsed = Quantity { mantissa, exponent: decimal, format };
         if parsed.is_zero() {
