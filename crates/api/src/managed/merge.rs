@@ -1,6 +1,6 @@
 //! Merging an applied configuration into an object, and taking fields out of one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -55,13 +55,13 @@ fn merge_lists(node: Node, old: &[(String, &Value)], new: &[(String, &Value)]) -
     let mut shared = new.iter().map(|(step, _)| step.as_str()).filter(|step| olds.contains_key(step));
     let mut next_shared = shared.next();
     let mut merged = Vec::with_capacity(old.len().max(new.len()));
-    let mut done: Vec<&str> = Vec::new();
+    let mut done: BTreeSet<&str> = BTreeSet::new();
     let (mut left, mut right) = (0, 0);
     while left < old.len() || right < new.len() {
         if let (Some((a, _)), Some((b, value))) = (old.get(left), new.get(right)) {
             if a == b {
                 merged.push(both(b, value));
-                done.push(b);
+                done.insert(b.as_str());
                 left += 1;
                 right += 1;
                 next_shared = shared.next();
@@ -78,13 +78,13 @@ fn merge_lists(node: Node, old: &[(String, &Value)], new: &[(String, &Value)]) -
                 left += 1;
                 continue;
             }
-            if done.contains(&step.as_str()) {
+            if done.contains(step.as_str()) {
                 left += 1;
             }
         }
         if let Some((step, value)) = new.get(right) {
             merged.push(both(step, value));
-            done.push(step);
+            done.insert(step.as_str());
             right += 1;
             if next_shared == Some(step.as_str()) {
                 next_shared = shared.next();
@@ -94,7 +94,8 @@ fn merge_lists(node: Node, old: &[(String, &Value)], new: &[(String, &Value)]) -
     merged
 }
 
-/// The object without the members of a set; what is emptied by that becomes null.
+/// The object without the members of a set. What is emptied by that stays as an empty object or list (as in
+/// structured-merge-diff 6.3.2); a whole object of which nothing is left is null.
 pub fn remove(node: Node, value: &Value, gone: &FieldSet) -> Value {
     match node.resolved(value) {
         Node::Scalar(_) | Node::Atomic(_) | Node::Free => value.clone(),
@@ -103,7 +104,7 @@ pub fn remove(node: Node, value: &Value, gone: &FieldSet) -> Value {
             for (key, value) in entries(value) {
                 let kept = match gone.child(&format!("f:{key}")) {
                     Some(gone) if gone.member => continue,
-                    Some(gone) => remove(node.below(key).0, value, gone),
+                    Some(gone) => remove_below(node.below(key).0, value, gone),
                     None => value.clone(),
                 };
                 left.insert(key.clone(), kept);
@@ -116,12 +117,20 @@ pub fn remove(node: Node, value: &Value, gone: &FieldSet) -> Value {
                 let step = element_step(element, keys, value).unwrap_or_default();
                 left.push(match gone.child(&step) {
                     Some(gone) if gone.member => continue,
-                    Some(gone) => remove(Node::of_shape(element), value, gone),
+                    Some(gone) => remove_below(Node::of_shape(element), value, gone),
                     None => value.clone(),
                 });
             }
             if left.is_empty() { Value::Null } else { Value::Array(left) }
         }
+    }
+}
+
+fn remove_below(node: Node, value: &Value, gone: &FieldSet) -> Value {
+    match (remove(node, value, gone), value) {
+        (Value::Null, Value::Object(_)) => Value::Object(Map::new()),
+        (Value::Null, Value::Array(_)) => Value::Array(Vec::new()),
+        (left, _) => left,
     }
 }
 

@@ -328,3 +328,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_applied_as_empty_stays_when_its_content_goes() {
+    let pod = schema::type_of("", "v1", "Pod").expect("in the table");
+    let config = |empty_dir: Value| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+            "spec": {"volumes": [{"name": "v", "emptyDir": empty_dir}]}})
+    };
+    let first =
+        apply(pod, None, &config(json!({"medium": "Memory"})), &context("me", NOW)).expect("no conflict");
+    let second = apply(pod, Some(&stored(pod, first)), &config(json!({})), &context("me", LATER))
+        .expect("no conflict");
+    assert_eq!(second["spec"]["volumes"], json!([{"name": "v", "emptyDir": {}}]));
+}

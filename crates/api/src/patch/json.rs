@@ -5,10 +5,15 @@
 use serde_json::{Map, Value};
 
 use crate::patch::go;
+use crate::schema::DEPTH_MAX;
 use crate::status::{Reason, Status};
 
 /// More operations in one patch are refused.
 pub const OPERATIONS_MAX: usize = 10_000;
+
+/// The copies of one patch may have so many bytes of JSON in all (upstream's `JSONPatchMaxCopyBytes`): each may
+/// double the object.
+pub const COPIED_BYTES_MAX: usize = 3 << 20;
 
 /// Applies a list of operations.
 ///
@@ -17,8 +22,9 @@ pub const OPERATIONS_MAX: usize = 10_000;
 pub fn json(object: &Value, patch: &Value) -> Result<Value, Status> {
     let operations = decode(patch)?;
     let mut document = object.clone();
+    let mut growth = Growth { copied: 0, depth: depth(object) };
     for operation in operations {
-        apply(&mut document, operation).ok_or_else(|| {
+        apply(&mut document, operation, &mut growth).ok_or_else(|| {
             let message = "the server rejected our request due to an error in our request";
             Status::new(422, Reason::Invalid, message).with_details(Value::Object(Map::new()))
         })?;
@@ -60,29 +66,92 @@ fn decode(patch: &Value) -> Result<Vec<&Map<String, Value>>, Status> {
         .collect()
 }
 
+/// What operations have made of the document so far.
+struct Growth {
+    /// Bytes of JSON that were copied.
+    copied: usize,
+    /// How deep it is nested at most.
+    depth: usize,
+}
+
+impl Growth {
+    /// Counts a copy; none where it is one too many.
+    fn copy(&mut self, value: &Value) -> Option<()> {
+        let mut size = Size(0);
+        serde_json::to_writer(&mut size, value).ok()?;
+        self.copied = self.copied.saturating_add(size.0);
+        (self.copied <= COPIED_BYTES_MAX).then_some(())
+    }
+
+    /// Takes note of a value that is put at a path; none where that is too deep.
+    fn put(&mut self, path: &str, value: &Value) -> Option<()> {
+        self.depth = self.depth.max(segments(path) + depth(value));
+        (self.depth <= DEPTH_MAX).then_some(())
+    }
+
+    /// The same for a value that was there already: what it adds is known without looking at it.
+    fn moved(&mut self, from: &str, path: &str, value: &Value) -> Option<()> {
+        let deeper = self.depth + segments(path).saturating_sub(segments(from));
+        if deeper > DEPTH_MAX {
+            return self.put(path, value);
+        }
+        self.depth = deeper;
+        Some(())
+    }
+}
+
+/// Counts what is written.
+struct Size(usize);
+
+impl std::io::Write for Size {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn segments(path: &str) -> usize {
+    path.matches('/').count()
+}
+
+/// How many objects and lists are nested in each other at most.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(entries) => 1 + entries.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 /// Applies one operation; none where it doesn't apply.
-fn apply(document: &mut Value, operation: &Map<String, Value>) -> Option<()> {
+fn apply(document: &mut Value, operation: &Map<String, Value>, growth: &mut Growth) -> Option<()> {
     let text = |key: &str| operation.get(key).and_then(Value::as_str);
-    let value = || operation.get("value").cloned().unwrap_or(Value::Null);
+    let value = || operation.get("value").unwrap_or(&Value::Null);
     let path = text("path")?;
     match text("op")? {
         "add" => {
+            growth.put(path, value())?;
             let (parent, key) = find(document, path)?;
-            add(parent, &key, value())
-        }
-        "replace" if path.is_empty() => {
-            let value = value();
-            (value.is_object() || value.is_array()).then(|| *document = value)
+            add(parent, &key, value().clone())
         }
         "replace" => {
+            growth.put(path, value())?;
+            if path.is_empty() {
+                let value = value();
+                return (value.is_object() || value.is_array()).then(|| *document = value.clone());
+            }
             let (parent, key) = find(document, path)?;
             match parent {
                 Value::Array(list) => {
                     let at = index(&key, list.len())?;
-                    list[at] = value();
+                    list[at] = value().clone();
                 }
                 other => {
-                    other.as_object_mut()?.insert(key, value());
+                    other.as_object_mut()?.insert(key, value().clone());
                 }
             }
             Some(())
@@ -92,20 +161,25 @@ fn apply(document: &mut Value, operation: &Map<String, Value>) -> Option<()> {
             remove(parent, &key).map(drop)
         }
         "move" => {
-            let (parent, key) = find(document, text("from")?)?;
+            let from = text("from")?;
+            let (parent, key) = find(document, from)?;
             let moved = remove(parent, &key)?;
+            growth.moved(from, path, &moved)?;
             let (parent, key) = find(document, path)?;
             add(parent, &key, moved)
         }
         "copy" => {
             let (parent, key) = find(document, text("from")?)?;
             let copied = get(parent, &key)?;
+            growth.copy(copied)?;
+            growth.put(path, copied)?;
+            let copied = copied.clone();
             let (parent, key) = find(document, path)?;
             add(parent, &key, copied)
         }
         "test" => {
             let found = if path.is_empty() {
-                document.clone()
+                document
             } else {
                 let (parent, key) = find(document, path)?;
                 get(parent, &key)?
@@ -143,10 +217,10 @@ fn index(key: &str, length: usize) -> Option<usize> {
 }
 
 /// What is there; a key that isn't there is null.
-fn get(parent: &Value, key: &str) -> Option<Value> {
+fn get<'a>(parent: &'a Value, key: &str) -> Option<&'a Value> {
     match parent {
-        Value::Array(list) => Some(list[index(key, list.len())?].clone()),
-        other => Some(other.as_object()?.get(key).cloned().unwrap_or(Value::Null)),
+        Value::Array(list) => Some(&list[index(key, list.len())?]),
+        other => Some(other.as_object()?.get(key).unwrap_or(&Value::Null)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Lists in strategic merge patches.
 
-use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -25,14 +25,12 @@ pub fn merge(
     check_kinds(&known, &change)?;
     if !first.is_object() {
         if deleting {
-            return Ok(known.into_iter().filter(|each| !change.contains(each)).collect());
+            let gone: HashSet<String> = change.iter().map(Value::to_string).collect();
+            return Ok(known.into_iter().filter(|each| !gone.contains(&each.to_string())).collect());
         }
-        let mut merged: Vec<Value> = Vec::with_capacity(known.len() + change.len());
-        for each in known.iter().chain(&change) {
-            if !merged.contains(each) {
-                merged.push(each.clone());
-            }
-        }
+        let mut seen = HashSet::new();
+        let all = known.iter().chain(&change);
+        let merged = all.filter(|each| seen.insert(each.to_string())).cloned().collect();
         return in_order(merged, &change, &known, "");
     }
     let key = strategy.key;
@@ -41,10 +39,11 @@ pub fn merge(
     }
     let (known, change) = obey_elements(known, change, key)?;
     let mut merged = known.clone();
+    let mut places = Places::of(&merged, key);
     for element in &change {
         let element = map_of(element)?;
         let value = key_of(element, key)?;
-        match merged.iter_mut().find(|each| each.get(key) == Some(value)) {
+        match places.find_key(value).map(|at| &mut merged[at]) {
             Some(Value::Object(found)) => {
                 *found = merge_map(std::mem::take(found), element.clone(), at)?;
             }
@@ -56,7 +55,10 @@ pub fn merge(
                 if null_key {
                     element[key] = Value::Null;
                 }
-                merged.extend(without_directives(element));
+                if let Some(element) = without_directives(element) {
+                    places.insert(&element, merged.len());
+                    merged.push(element);
+                }
             }
         }
     }
@@ -99,6 +101,7 @@ fn obey_elements(
     key: &str,
 ) -> Result<(Vec<Value>, Vec<Value>), Status> {
     let mut plain = Vec::with_capacity(change.len());
+    let mut gone = HashSet::new();
     let mut replace = false;
     for element in change {
         let map = map_of(&element)?;
@@ -108,13 +111,15 @@ fn obey_elements(
         };
         match directive.as_str() {
             Some("delete") => {
-                let value = key_of(map, key)?;
-                known.retain(|each| each.get(key) != Some(value));
+                gone.insert(key_of(map, key)?.to_string());
             }
             Some("replace") => replace = true,
             Some("merge") => return Err(failed("merging lists cannot yet be specified in the patch".into())),
             _ => return Err(bad_patch_type(directive, map)),
         }
+    }
+    if !gone.is_empty() {
+        known.retain(|each| each.get(key).is_none_or(|value| !gone.contains(&value.to_string())));
     }
     Ok(if replace { (plain, Vec::new()) } else { (known, plain) })
 }
@@ -124,14 +129,38 @@ fn same(a: &Value, b: &Value, key: &str) -> bool {
     if key.is_empty() { a == b } else { a.get(key) == b.get(key) }
 }
 
-fn place(list: &[Value], element: &Value, key: &str) -> Option<usize> {
-    list.iter().position(|each| same(each, element, key))
+/// Where elements stand in a list, by their key (or as they are, without one). Of several of one key the first
+/// counts.
+struct Places<'a> {
+    key: &'a str,
+    by_key: HashMap<String, usize>,
 }
 
-fn by_place(list: &[Value], key: &str) -> impl Fn(&Value, &Value) -> Ordering {
-    move |a, b| match (place(list, a, key), place(list, b, key)) {
-        (Some(a), Some(b)) => a.cmp(&b),
-        _ => Ordering::Equal,
+impl<'a> Places<'a> {
+    fn of(list: &[Value], key: &'a str) -> Places<'a> {
+        let mut places = Places { key, by_key: HashMap::with_capacity(list.len()) };
+        for (at, element) in list.iter().enumerate() {
+            places.insert(element, at);
+        }
+        places
+    }
+
+    fn insert(&mut self, element: &Value, at: usize) {
+        if let Some(key) = self.key_of(element) {
+            self.by_key.entry(key.to_string()).or_insert(at);
+        }
+    }
+
+    fn key_of<'v>(&self, element: &'v Value) -> Option<&'v Value> {
+        if self.key.is_empty() { Some(element) } else { element.get(self.key) }
+    }
+
+    fn find_key(&self, key: &Value) -> Option<usize> {
+        self.by_key.get(&key.to_string()).copied()
+    }
+
+    fn find(&self, element: &Value) -> Option<usize> {
+        self.find_key(self.key_of(element)?)
     }
 }
 
@@ -148,16 +177,21 @@ pub fn in_order(
             key_of(map_of(element)?, key)?;
         }
     }
-    let (mut ordered, mut rest): (Vec<Value>, Vec<Value>) =
-        elements.into_iter().partition(|element| place(order, element, key).is_some());
-    ordered.sort_by(by_place(order, key));
-    rest.sort_by(by_place(before, key));
+    let (order, before) = (Places::of(order, key), Places::of(before, key));
+    let (mut ordered, mut rest) = (Vec::new(), Vec::new());
+    for element in elements {
+        match order.find(&element) {
+            Some(at) => ordered.push((at, element)),
+            None => rest.push((before.find(&element), element)),
+        }
+    }
+    ordered.sort_by_key(|(at, _)| *at);
+    rest.sort_by_key(|(at, _)| *at);
     let mut all = Vec::with_capacity(ordered.len() + rest.len());
-    let mut ordered = ordered.into_iter().peekable();
-    for element in rest {
-        let at = place(before, &element, key);
+    let mut ordered = ordered.into_iter().map(|(_, element)| element).peekable();
+    for (at, element) in rest {
         while let Some(next) = ordered.peek() {
-            if at.zip(place(before, next, key)).is_some_and(|(at, next)| at < next) {
+            if at.zip(before.find(next)).is_some_and(|(at, next)| at < next) {
                 break;
             }
             all.extend(ordered.next());

@@ -143,7 +143,7 @@ fn apply_orders(
         list::check_order(change.as_deref().unwrap_or_default(), &order, strategy.key)?;
         let (before, merged) = match (known, change) {
             (Some(known), None) => (known.clone(), known),
-            (None, Some(change)) => (Vec::new(), change),
+            (None, Some(change)) => (Vec::new(), change.into_iter().filter_map(without_directives).collect()),
             (Some(known), Some(change)) => {
                 (known.clone(), list::merge(known, change, below, strategy, false)?)
             }
