@@ -1,4 +1,5 @@
-//! A cluster for a test: `cox up` in a network namespace of its own, its own data directory, and the real kubectl.
+//! A cluster for a test: `cox up` or `cox server` in a network namespace of its own, its own data directory, and the
+//! real kubectl.
 //! Everything goes when the test ends, also when it fails.
 //!
 //! The binary is `COX_BIN`, else the one beside the test; kubectl is `KUBECTL`, else the one on the path. They need
@@ -25,7 +26,8 @@ pub struct Cluster {
     data: tempfile::TempDir,
     /// A process that only holds the network namespace.
     holder: Child,
-    flags: Vec<String>,
+    /// `cox`'s own command line: what to start, and with which flags.
+    command: Vec<String>,
     cox: Option<Child>,
 }
 
@@ -35,6 +37,28 @@ impl Cluster {
     /// # Panics
     /// Where something that tests need is missing, or the cluster doesn't get ready.
     pub fn start(flags: &[&str]) -> Cluster {
+        let cluster = Cluster::of(&[&["up"], flags].concat());
+        cluster.build_image(IMAGE);
+        cluster
+    }
+
+    /// Starts the API server alone, on a store in memory: what is written stays as it was written.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    pub fn api() -> Cluster {
+        Cluster::of(&["up", "--no-node", "--store", "memory"])
+    }
+
+    /// Starts the control plane alone, on a store in memory: API server, controllers and scheduler, no node.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    pub fn control_plane() -> Cluster {
+        Cluster::of(&["server", "--store", "memory"])
+    }
+
+    fn of(command: &[&str]) -> Cluster {
         assert!(Path::new("/bin/busybox").exists(), "install Debian's busybox-static: cargo xtask test does");
         let holder = Command::new("unshare")
             .args(["--net", "/bin/busybox", "sh", "-c", "/bin/busybox ip link set lo up; exec /bin/busybox sleep 100000"])
@@ -42,8 +66,8 @@ impl Cluster {
             .spawn()
             .expect("unshare: tests of nodes need root and util-linux");
         let data = tempfile::tempdir().expect("a directory");
-        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut cluster = Cluster { data, holder, flags, cox: None };
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        let mut cluster = Cluster { data, holder, command, cox: None };
         cluster.until("the network namespace", 10, |cluster| {
             // Until it has its own, the holder is still in ours.
             let netns = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).ok();
@@ -51,19 +75,19 @@ impl Cluster {
             own.is_some() && own != netns("self") && cluster.inside("/bin/busybox").args(["ip", "link", "show", "lo"]).output().is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains(",UP"))
         });
         cluster.up();
-        cluster.build_image(IMAGE);
         cluster
     }
 
-    /// Starts `cox up` (again) and waits until it is ready.
+    /// Starts `cox` (again) and waits until it is ready.
     ///
     /// # Panics
     /// Where it doesn't get ready; with its log.
     pub fn up(&mut self) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir().join("cox.log")).expect("a log file");
         let mut command = self.inside(&cox_binary());
-        command.arg("up").arg("--data-dir").arg(self.dir()).args(["--no-merge", "--listen", &format!("127.0.0.1:{PORT}")]);
-        command.args(&self.flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.args(&self.command).arg("--data-dir").arg(self.dir());
+        command.args(["--no-merge", "--listen", &format!("127.0.0.1:{PORT}")]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.cox = Some(command.spawn().expect("the binary starts: cargo build -p cox"));
         self.until("cox up", READY_SECONDS_MAX, |cluster| {
             if let Some(cox) = &mut cluster.cox
@@ -163,6 +187,18 @@ impl Cluster {
             listed.push_str(&String::from_utf8_lossy(&out.stdout));
         }
         Leftovers::of(self.dir()).with_network(&listed)
+    }
+
+    /// A line of a shell in the cluster's network namespace and directory, where `kubectl` is the one under test with
+    /// the administrator's kubeconfig and a cache of its own.
+    pub fn shell(&self, line: &str) -> Command {
+        let kubectl = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".into());
+        let mut command = self.inside("timeout");
+        command.arg(COMMAND_SECONDS_MAX.to_string()).args(["sh", "-c"]);
+        command.arg(format!("kubectl() {{ \"$KUBECTL\" \"$@\"; }}\n{line}")).current_dir(self.dir());
+        command.env("KUBECTL", kubectl).env("KUBECONFIG", self.dir().join("admin.kubeconfig"));
+        command.env("KUBECACHEDIR", self.dir().join("kube-cache")).env("KUBECTL_KUBERC", "false").stdin(Stdio::null());
+        command
     }
 
     /// Runs kubectl; it may fail.
