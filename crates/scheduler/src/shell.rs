@@ -204,7 +204,8 @@ impl Scheduler {
                     self.news.company = true;
                     return;
                 }
-                let scheduler = spec.and_then(|spec| spec.scheduler_name.as_deref()).unwrap_or("default-scheduler");
+                let scheduler =
+                    spec.and_then(|spec| spec.scheduler_name.as_deref()).unwrap_or("default-scheduler");
                 let gates = spec.and_then(|spec| spec.scheduling_gates.as_ref());
                 let gated = gates.is_some_and(|gates| !gates.is_empty());
                 let ours = scheduler == self.config.scheduler_name;
@@ -280,9 +281,16 @@ impl Scheduler {
         let (preemption, nominated) = self.preempt(&pod, failed);
         let message = text::unschedulable(failed, preemption);
         let about = reference(&*pod.pod);
-        self.recorder.action(about, None, EventType::Warning, "FailedScheduling", "Scheduling", message.clone());
-        let client = self.client.clone();
-        self.env.spawn(async move { tell_unschedulable(&client, &pod, &message, nominated).await });
+        self.recorder.action(
+            about,
+            None,
+            EventType::Warning,
+            "FailedScheduling",
+            "Scheduling",
+            message.clone(),
+        );
+        let (env, client) = (self.env.clone(), self.client.clone());
+        self.env.spawn(async move { tell_unschedulable(&env, &client, &pod, &message, nominated).await });
     }
 
     /// Makes room by sending pods of lower priority away; brings the node, or nothing to be written.
@@ -297,7 +305,8 @@ impl Scheduler {
             let (client, recorder) = (self.client.clone(), self.recorder.clone());
             let (victim, pod) = (victim.clone(), pod.clone());
             let (scheduler, node) = (self.config.scheduler_name.clone(), choice.node.clone());
-            self.env.spawn(async move { send_away(&client, &recorder, &victim, &pod, &node, &scheduler).await });
+            self.env
+                .spawn(async move { send_away(&client, &recorder, &victim, &pod, &node, &scheduler).await });
         }
         self.snapshot.nominate(pod, Some(&choice.node));
         (Preemption::Made, Some(choice.node))
@@ -312,7 +321,14 @@ impl Scheduler {
             let failed = match client.bind(&pod.namespace, &pod.name, &pod.uid, &node).await {
                 Ok(()) => {
                     let message = format!("Successfully assigned {}/{} to {node}", pod.namespace, pod.name);
-                    recorder.action(reference(&*pod.pod), None, EventType::Normal, "Scheduled", "Binding", message);
+                    recorder.action(
+                        reference(&*pod.pod),
+                        None,
+                        EventType::Normal,
+                        "Scheduled",
+                        "Binding",
+                        message,
+                    );
                     None
                 }
                 Err(error) => Some(error.to_string()),
@@ -342,16 +358,24 @@ async fn send_away(
     let patch = json!({"metadata": {"uid": victim.uid}, "status": {"conditions": [condition]}});
     let told = client.patch_status::<Pod>(&victim.namespace, &victim.name, PatchKind::Strategic, patch).await;
     let gone = match told {
-        Ok(_) => {
-            client.delete::<Pod>(&victim.namespace, &victim.name, &DeleteOptions::uid(&victim.uid)).await.map(|_| ())
-        }
+        Ok(_) => client
+            .delete::<Pod>(&victim.namespace, &victim.name, &DeleteOptions::uid(&victim.uid))
+            .await
+            .map(|_| ()),
         Err(error) => Err(error),
     };
     match gone {
         Ok(()) => {
             let message = format!("Preempted by pod {} on node {node}", pod.uid);
             let by = Some(reference(&*pod.pod));
-            recorder.action(reference(&*victim.pod), by, EventType::Normal, "Preempted", "Preempting", message);
+            recorder.action(
+                reference(&*victim.pod),
+                by,
+                EventType::Normal,
+                "Preempted",
+                "Preempting",
+                message,
+            );
         }
         Err(error) if error.is_not_found() || error.is_conflict() => {}
         Err(error) => {
@@ -361,16 +385,30 @@ async fn send_away(
 }
 
 /// Writes `PodScheduled: False` and the node that is being emptied, unless the pod says so already.
-async fn tell_unschedulable(client: &Client, pod: &PodInfo, message: &str, nominated: Option<String>) {
+async fn tell_unschedulable(
+    env: &Env,
+    client: &Client,
+    pod: &PodInfo,
+    message: &str,
+    nominated: Option<String>,
+) {
     let status = pod.pod.status.as_ref();
-    let known = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
-    let told = known.into_iter().any(|condition| {
-        condition.type_ == "PodScheduled" && condition.status == "False" && condition.message.as_deref() == Some(message)
-    });
+    let known = || {
+        let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+        conditions.filter(|condition| condition.type_ == "PodScheduled")
+    };
+    let told =
+        known().any(|condition| condition.status == "False" && condition.message.as_deref() == Some(message));
     if told && nominated.is_none() {
         return;
     }
+    // Since when it is so: other words for the same don't change that.
+    let since = known()
+        .find(|condition| condition.status == "False")
+        .and_then(|condition| condition.last_transition_time.clone());
+    let since = since.map_or_else(|| env.now_rfc3339(), |since| since.0.to_string());
     let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+        "lastTransitionTime": since,
         "observedGeneration": pod.pod.metadata.generation});
     let mut status = json!({"conditions": [condition]});
     if let Some(node) = nominated {
@@ -380,6 +418,8 @@ async fn tell_unschedulable(client: &Client, pod: &PodInfo, message: &str, nomin
     match client.patch_status::<Pod>(&pod.namespace, &pod.name, PatchKind::Strategic, patch).await {
         Ok(_) => {}
         Err(error) if error.is_not_found() || error.is_conflict() => {}
-        Err(error) => tracing::warn!(pod = %format!("{}/{}", pod.namespace, pod.name), %error, "PodScheduled condition"),
+        Err(error) => {
+            tracing::warn!(pod = %format!("{}/{}", pod.namespace, pod.name), %error, "PodScheduled condition")
+        }
     }
 }

@@ -62,10 +62,22 @@ fn place(pod: Arc<Pod>, snapshot: &Snapshot) -> String {
 fn each_filter_refuses_in_upstreams_words() {
     let taint = json!({"spec": {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]}});
     let cases: Vec<(Node, Value, &str)> = vec![
-        (node("a", json!({})), asks("3"), "1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."),
-        (node("a", json!({"spec": {"unschedulable": true}})), json!({}), "1 node(s) were unschedulable. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."),
+        (
+            node("a", json!({})),
+            asks("3"),
+            "1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.",
+        ),
+        (
+            node("a", json!({"spec": {"unschedulable": true}})),
+            json!({}),
+            "1 node(s) were unschedulable. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.",
+        ),
         (node("a", taint), json!({}), "1 node(s) had untolerated taint(s)"),
-        (node("a", json!({})), json!({"spec": {"nodeSelector": {"disk": "ssd"}}}), "1 node(s) didn't match Pod's node affinity/selector"),
+        (
+            node("a", json!({})),
+            json!({"spec": {"nodeSelector": {"disk": "ssd"}}}),
+            "1 node(s) didn't match Pod's node affinity/selector",
+        ),
         (node("a", json!({"status": {"allocatable": {"pods": "0"}}})), json!({}), "1 Too many pods"),
     ];
     for (node, extra, expected) in cases {
@@ -77,7 +89,10 @@ fn each_filter_refuses_in_upstreams_words() {
 
 #[test]
 fn what_is_tolerated_or_selected_is_allowed() {
-    let tainted = node("t", json!({"spec": {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]}, "metadata": {"labels": {"disk": "ssd"}}}));
+    let tainted = node(
+        "t",
+        json!({"spec": {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]}, "metadata": {"labels": {"disk": "ssd"}}}),
+    );
     let tolerant = json!({"spec": {"tolerations": [{"key": "k", "operator": "Exists"}], "nodeSelector": {"disk": "ssd"}}});
     assert_eq!(place(pod("p", tolerant), &cluster(&[tainted, node("a", json!({}))], &[])), "t");
     let wanted = json!({"spec": {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
@@ -107,17 +122,23 @@ fn anti_affinity_and_spread_keep_pods_apart() {
     };
     let on = |node: &str| alike(json!({"spec": {"nodeName": node}}));
     let selector = json!({"matchLabels": {"app": "w"}});
-    let anti = alike(json!({"spec": {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
-        [{"topologyKey": "kubernetes.io/hostname", "labelSelector": selector}]}}}}));
+    let anti = alike(
+        json!({"spec": {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+        [{"topologyKey": "kubernetes.io/hostname", "labelSelector": selector}]}}}}),
+    );
     let nodes = [node("a", json!({})), node("b", json!({}))];
     assert_eq!(place(pod("p", anti.clone()), &cluster(&nodes, &[pod("x", on("a"))])), "b");
     let full = cluster(&nodes, &[pod("x", on("a")), pod("y", on("b"))]);
     assert!(place(pod("p", anti), &full).contains("2 node(s) didn't match pod anti-affinity rules"));
-    let spread = alike(json!({"spec": {"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname",
-        "whenUnsatisfiable": "DoNotSchedule", "labelSelector": selector}]}}));
+    let spread = alike(
+        json!({"spec": {"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "DoNotSchedule", "labelSelector": selector}]}}),
+    );
     assert_eq!(place(pod("p", spread), &cluster(&nodes, &[pod("x", on("a"))])), "b");
-    let soft = alike(json!({"spec": {"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname",
-        "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": selector}]}}));
+    let soft = alike(
+        json!({"spec": {"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": selector}]}}),
+    );
     assert_eq!(place(pod("p", soft), &cluster(&nodes, &[pod("x", on("a"))])), "b");
 }
 
@@ -133,7 +154,9 @@ fn affinity_draws_pods_together_and_lets_the_first_begin() {
 
 #[test]
 fn the_queue_orders_backs_off_and_wakes() {
-    let info = |name: &str, priority: i32| Arc::new(PodInfo::new(pod(name, json!({"spec": {"priority": priority}}))));
+    let info = |name: &str, priority: i32| {
+        Arc::new(PodInfo::new(pod(name, json!({"spec": {"priority": priority}}))))
+    };
     let mut queue = Queue::default();
     queue.add(info("low", 0));
     queue.add(info("high", 5));
@@ -289,6 +312,7 @@ mod shell {
         assert_eq!(nodes(&api), ["big=a", "small=-"]);
         let told = api.one::<Pod>("n", "small").unwrap().status.unwrap().conditions.unwrap().remove(0);
         assert_eq!((told.type_.as_str(), told.reason.as_deref()), ("PodScheduled", Some("Unschedulable")));
+        assert!(told.last_transition_time.is_some());
         api.writes();
         env.sleep(Duration::from_secs(100)).await;
         assert!(api.writes().is_empty(), "nothing is tried while nothing changes");
@@ -326,7 +350,8 @@ mod shell {
         env.sleep(Duration::from_secs(2)).await;
         let low = api.one::<Pod>("n", "low").unwrap();
         assert!(low.metadata.deletion_timestamp.is_some());
-        let reasons: Vec<_> = low.status.unwrap().conditions.unwrap().into_iter().filter_map(|c| c.reason).collect();
+        let reasons: Vec<_> =
+            low.status.unwrap().conditions.unwrap().into_iter().filter_map(|c| c.reason).collect();
         assert_eq!(reasons, ["PreemptionByScheduler"]);
         let high = api.one::<Pod>("n", "high").unwrap();
         assert_eq!(high.status.unwrap().nominated_node_name.as_deref(), Some("a"));
