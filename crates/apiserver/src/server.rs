@@ -137,6 +137,10 @@ impl ApiServer {
                 let missing_namespace = info.scope == Scope::Namespaced
                     && namespace.is_empty()
                     && (by_name || matches!(verb, Verb::Create | Verb::DeleteCollection));
+                // A path with a name and no namespace is none at all; the one without a name can be read.
+                if missing_namespace && by_name && !name.is_empty() {
+                    return Err(Status::no_such_path());
+                }
                 if missing_namespace || (by_name && name.is_empty()) {
                     return Err(Status::method_not_allowed("", "", ""));
                 }

@@ -45,6 +45,7 @@ mod storage_class;
 #[cfg(test)]
 mod tests;
 mod volume_attachment;
+pub mod without_objects;
 
 use crate::kind::Kind;
 

@@ -87,7 +87,7 @@ pub fn v2() -> Value {
 }
 
 fn infos() -> impl Iterator<Item = &'static KindInfo> {
-    kinds::ALL.iter().map(|kind| kind.info())
+    kinds::ALL.iter().map(|kind| kind.info()).chain(kinds::without_objects::ALL.iter().copied())
 }
 
 fn info() -> Value {

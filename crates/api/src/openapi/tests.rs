@@ -26,6 +26,10 @@ fn every_document_of_the_index_is_there_and_whole() {
     let index = v3_index();
     let paths = index["paths"].as_object().expect("paths");
     assert!(paths.contains_key("api/v1") && paths.contains_key("apis/apps/v1"));
+    assert!(
+        paths.contains_key("apis/authorization.k8s.io/v1"),
+        "resources without objects are described too"
+    );
     for (path, entry) in paths {
         let parts: Vec<&str> = path.split('/').collect();
         let (group, version) = match parts.as_slice() {

@@ -9,8 +9,6 @@ use cox_api::{KindInfo, Scope, kinds};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::sub::VIRTUAL;
-
 /// Groups in upstream's order; those that aren't listed come last.
 const ORDER: &[&str] = &[
     "apiregistration.k8s.io",
@@ -38,7 +36,7 @@ fn all() -> &'static [&'static KindInfo] {
     static ALL: OnceLock<Vec<&'static KindInfo>> = OnceLock::new();
     ALL.get_or_init(|| {
         let mut all: Vec<&'static KindInfo> = kinds::ALL.iter().map(|kind| kind.info()).collect();
-        all.extend(VIRTUAL.iter().map(|one| one.info()));
+        all.extend(kinds::without_objects::ALL);
         all.sort_by_key(|info| info.plural);
         all
     })
@@ -80,8 +78,7 @@ fn group_value(group: &str, versions: &[&str]) -> Value {
 
 /// `/apis`.
 pub fn group_list() -> Value {
-    let groups: Vec<Value> =
-        groups().iter().map(|(group, versions)| group_value(group, versions)).collect();
+    let groups: Vec<Value> = groups().iter().map(|(group, versions)| group_value(group, versions)).collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
@@ -128,8 +125,7 @@ pub fn resource_list(group: &str, version: &str) -> Option<Value> {
         return None;
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    let mut list =
-        json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": resources});
+    let mut list = json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": resources});
     if !group.is_empty() {
         list["apiVersion"] = "v1".into();
     }

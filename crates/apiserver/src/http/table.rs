@@ -78,7 +78,9 @@ const FIELDS_IN_ROWS: &[(&str, &str, &str)] =
 fn metadata_in_row(kind: &dyn Kind, value: &Value, version: &str) -> Value {
     let mut partial = metadata_of(value, version);
     let info = kind.info();
-    for (_, _, key) in FIELDS_IN_ROWS.iter().filter(|(group, plural, _)| (info.group, info.plural) == (*group, *plural)) {
+    for (_, _, key) in
+        FIELDS_IN_ROWS.iter().filter(|(group, plural, _)| (info.group, info.plural) == (*group, *plural))
+    {
         if let Some(metadata) = partial["metadata"].as_object_mut()
             && let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut)
         {
@@ -126,35 +128,85 @@ pub fn of_object(
 
 /// Columns of a Scale.
 const SCALE_COLUMNS: &[Column] = &[
-    Column { name: "Name", kind: "string", format: "", description: "Name of the scaled object.", priority: 0 },
+    Column {
+        name: "Name",
+        kind: "string",
+        format: "",
+        description: "Name of the scaled object.",
+        priority: 0,
+    },
     Column { name: "Desired", kind: "integer", format: "", description: "Replicas wanted.", priority: 0 },
-    Column { name: "Available", kind: "integer", format: "", description: "Replicas there are.", priority: 0 },
+    Column {
+        name: "Available",
+        kind: "integer",
+        format: "",
+        description: "Replicas there are.",
+        priority: 0,
+    },
     Column { name: "Age", kind: "string", format: "", description: "How old it is.", priority: 0 },
 ];
 
-/// Something that isn't an object of a kind with columns.
-pub fn of_value(value: &Value, include: Include, version: &str, now: Timestamp) -> Value {
+/// Columns of a ComponentStatus.
+const COMPONENT_COLUMNS: &[Column] = &[
+    Column { name: "Name", kind: "string", format: "name", description: "Name of the part.", priority: 0 },
+    Column { name: "Status", kind: "string", format: "", description: "Whether it is well.", priority: 0 },
+    Column { name: "Message", kind: "string", format: "", description: "What it answered.", priority: 0 },
+    Column { name: "Error", kind: "string", format: "", description: "Why it isn't well.", priority: 0 },
+];
+
+/// The cells of something that isn't an object of a kind with columns.
+fn cells(kind: &str, value: &Value, now: Timestamp) -> Value {
     let name = value["metadata"]["name"].as_str().unwrap_or_default();
     let created = &value["metadata"]["creationTimestamp"];
-    let (definitions, cells) = if value["kind"] == "Scale" {
-        let number = |part: &str| value[part]["replicas"].as_i64().unwrap_or(0);
-        let age = cox_api::kind::age(created, now);
-        (SCALE_COLUMNS, json!([name, number("spec"), number("status"), age]))
-    } else {
-        (DEFAULT_COLUMNS, json!([name, created]))
-    };
-    let mut row = json!({"cells": cells});
-    match include {
-        Include::None => row["object"] = Value::Null,
-        Include::Metadata => row["object"] = metadata_of(value, version),
-        Include::Object => row["object"] = value.clone(),
+    match kind {
+        "Scale" => {
+            let number = |part: &str| value[part]["replicas"].as_i64().unwrap_or(0);
+            json!([name, number("spec"), number("status"), cox_api::kind::age(created, now)])
+        }
+        "ComponentStatus" => {
+            let conditions = value["conditions"].as_array().into_iter().flatten();
+            let told = conditions.into_iter().find(|condition| condition["type"] == "Healthy");
+            let word = match told.map(|condition| condition["status"] == "True") {
+                Some(true) => "Healthy",
+                Some(false) => "Unhealthy",
+                None => "Unknown",
+            };
+            let part = |name: &str| told.and_then(|told| told[name].as_str()).unwrap_or_default();
+            json!([name, word, part("message"), part("error")])
+        }
+        _ => json!([name, created]),
     }
+}
+
+/// Something that isn't an object of a kind with columns, or a list of such.
+pub fn of_value(value: &Value, include: Include, version: &str, now: Timestamp) -> Value {
+    let kind = value["kind"].as_str().unwrap_or_default();
+    let (kind, items) = match kind.strip_suffix("List") {
+        Some(kind) => (kind, value["items"].as_array().map_or(&[][..], Vec::as_slice)),
+        None => (kind, std::slice::from_ref(value)),
+    };
+    let definitions = match kind {
+        "Scale" => SCALE_COLUMNS,
+        "ComponentStatus" => COMPONENT_COLUMNS,
+        _ => DEFAULT_COLUMNS,
+    };
+    let rows: Vec<Value> = items
+        .iter()
+        .map(|item| {
+            let object = match include {
+                Include::None => Value::Null,
+                Include::Metadata => metadata_of(item, version),
+                Include::Object => item.clone(),
+            };
+            json!({"cells": cells(kind, item, now), "object": object})
+        })
+        .collect();
     let mut metadata = json!({});
     if let Some(revision) = value["metadata"].get("resourceVersion") {
         metadata["resourceVersion"] = revision.clone();
     }
     json!({"kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": metadata,
-        "columnDefinitions": columns(definitions), "rows": [row]})
+        "columnDefinitions": columns(definitions), "rows": rows})
 }
 
 /// A list of metadata alone.

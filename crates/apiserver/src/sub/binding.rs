@@ -1,10 +1,9 @@
 //! Binding a pod to a node.
 
 use async_trait::async_trait;
+use cox_api::kinds::without_objects::BINDING;
 use cox_api::schema;
-use cox_api::{
-    Body, FieldErrors, KindInfo, Part, Path, Request, Resource, Response, Scope, Status, Verb,
-};
+use cox_api::{Body, FieldErrors, KindInfo, Part, Path, Request, Resource, Response, Status, Verb};
 use serde_json::{Value, json};
 
 use super::{Asked, Special, Virtual};
@@ -72,9 +71,7 @@ fn check(call: &Call<'_>, binding: &Value) -> Result<(), Status> {
 
 /// The pod on its node.
 fn bound(call: &Call<'_>, old: &Value, node: &str) -> Result<Value, Status> {
-    let refuse = |why: String| {
-        Status::conflict("", "pods/binding", call.name, &why)
-    };
+    let refuse = |why: String| Status::conflict("", "pods/binding", call.name, &why);
     let name = call.name;
     if !old["metadata"]["deletionTimestamp"].is_null() {
         return Err(refuse(format!("pod {name} is being deleted, cannot be assigned to a host")));
@@ -88,9 +85,8 @@ fn bound(call: &Call<'_>, old: &Value, node: &str) -> Result<Value, Status> {
     }
     let mut pod = old.clone();
     pod["spec"]["nodeName"] = node.into();
-    let conditions = pod["status"].as_object_mut().map(|status| {
-        status.entry("conditions").or_insert_with(|| json!([]))
-    });
+    let conditions =
+        pod["status"].as_object_mut().map(|status| status.entry("conditions").or_insert_with(|| json!([])));
     if let Some(Value::Array(conditions)) = conditions {
         conditions.retain(|condition| condition["type"] != "PodScheduled");
         conditions.push(json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null,
@@ -113,27 +109,18 @@ fn merge_annotations(pod: &mut Value, binding: &Value) {
 /// The old form: a Binding posted to its own resource.
 pub(super) struct Bindings;
 
-static INFO: KindInfo = KindInfo {
-    group: "",
-    version: "v1",
-    kind: "Binding",
-    plural: "bindings",
-    singular: "binding",
-    short_names: &[],
-    categories: &[],
-    scope: Scope::Namespaced,
-    verbs: &["create"],
-    subresources: &[],
-    store_prefix: "",
-};
-
 #[async_trait]
 impl Virtual for Bindings {
     fn info(&self) -> &'static KindInfo {
-        &INFO
+        &BINDING
     }
 
-    async fn call(&self, asked: &Asked<'_>, body: Body, warnings: &mut Vec<String>) -> Result<Response, Status> {
+    async fn call(
+        &self,
+        asked: &Asked<'_>,
+        body: Body,
+        warnings: &mut Vec<String>,
+    ) -> Result<Response, Status> {
         if asked.verb != Verb::Create {
             return Err(Status::method_not_allowed("", "", ""));
         }

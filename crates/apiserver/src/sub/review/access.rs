@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use cox_api::{Body, FieldErrors, KindInfo, Path, Response, Scope, Status};
+use cox_api::kinds::without_objects::{
+    LOCAL_SUBJECT_ACCESS_REVIEW, SELF_SUBJECT_ACCESS_REVIEW, SUBJECT_ACCESS_REVIEW,
+};
+use cox_api::{Body, FieldErrors, KindInfo, Path, Response, Status};
 use serde_json::{Value, json};
 
 use super::super::{Asked, Virtual};
-use super::{decode, info};
+use super::decode;
 use crate::auth::{Attributes, User};
-
-const GROUP: &str = "authorization.k8s.io";
 
 /// Whose rights are asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,36 +24,24 @@ pub(in super::super) enum Who {
     Own,
 }
 
-static ANY: KindInfo =
-    info(GROUP, "SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview", Scope::Cluster);
-static LOCAL: KindInfo = info(
-    GROUP,
-    "LocalSubjectAccessReview",
-    "localsubjectaccessreviews",
-    "localsubjectaccessreview",
-    Scope::Namespaced,
-);
-static OWN: KindInfo = info(
-    GROUP,
-    "SelfSubjectAccessReview",
-    "selfsubjectaccessreviews",
-    "selfsubjectaccessreview",
-    Scope::Cluster,
-);
-
 pub(in super::super) struct AccessReviews(pub(in super::super) Who);
 
 #[async_trait]
 impl Virtual for AccessReviews {
     fn info(&self) -> &'static KindInfo {
         match self.0 {
-            Who::Any => &ANY,
-            Who::Local => &LOCAL,
-            Who::Own => &OWN,
+            Who::Any => &SUBJECT_ACCESS_REVIEW,
+            Who::Local => &LOCAL_SUBJECT_ACCESS_REVIEW,
+            Who::Own => &SELF_SUBJECT_ACCESS_REVIEW,
         }
     }
 
-    async fn call(&self, asked: &Asked<'_>, body: Body, warnings: &mut Vec<String>) -> Result<Response, Status> {
+    async fn call(
+        &self,
+        asked: &Asked<'_>,
+        body: Body,
+        warnings: &mut Vec<String>,
+    ) -> Result<Response, Status> {
         let mut review = decode(self.info(), asked, body, warnings)?;
         if self.0 == Who::Local {
             review["metadata"]["namespace"] = asked.namespace.into();
@@ -74,8 +63,8 @@ impl Virtual for AccessReviews {
                 errors.push(format!("spec.resourceAttributes.{words}Selector ignored due to parse error"));
             }
         }
-        let parts = ["verb", "group", "resource", "subresource", "namespace", "name"]
-            .map(|key| text(&resource[key]));
+        let parts =
+            ["verb", "group", "resource", "subresource", "namespace", "name"].map(|key| text(&resource[key]));
         let (path_verb, path) = (text(&path["verb"]), text(&path["path"]));
         let attributes = if resource.is_object() {
             let [verb, group, resource, subresource, namespace, name] = &parts;
@@ -171,5 +160,9 @@ fn check(review: &Value, who: Who, namespace: &str) -> Result<(), Status> {
             errors.invalid(&at.child("resourceAttributes.namespace"), &resource["namespace"], detail);
         }
     }
-    if errors.is_empty() { Ok(()) } else { Err(Status::invalid(GROUP, "", "", &errors.0)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Status::invalid(SUBJECT_ACCESS_REVIEW.group, "", "", &errors.0))
+    }
 }

@@ -1,18 +1,13 @@
 //! Who am I, and who has this token?
 
 use async_trait::async_trait;
-use cox_api::{Body, KindInfo, Response, Scope, Status, Verb};
+use cox_api::kinds::without_objects::{COMPONENT_STATUS, SELF_SUBJECT_REVIEW, TOKEN_REVIEW};
+use cox_api::{Body, KindInfo, Response, Status, Verb};
 use serde_json::{Map, Value, json};
 
 use super::super::{Asked, Virtual};
-use super::{decode, info};
+use super::decode;
 use crate::auth::User;
-
-const GROUP: &str = "authentication.k8s.io";
-
-static SELF: KindInfo =
-    info(GROUP, "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview", Scope::Cluster);
-static TOKEN: KindInfo = info(GROUP, "TokenReview", "tokenreviews", "tokenreview", Scope::Cluster);
 
 fn user_info(user: &User) -> Value {
     let mut info = Map::new();
@@ -36,11 +31,16 @@ pub(in super::super) struct SelfSubjectReviews;
 #[async_trait]
 impl Virtual for SelfSubjectReviews {
     fn info(&self) -> &'static KindInfo {
-        &SELF
+        &SELF_SUBJECT_REVIEW
     }
 
-    async fn call(&self, asked: &Asked<'_>, body: Body, warnings: &mut Vec<String>) -> Result<Response, Status> {
-        let mut review = decode(&SELF, asked, body, warnings)?;
+    async fn call(
+        &self,
+        asked: &Asked<'_>,
+        body: Body,
+        warnings: &mut Vec<String>,
+    ) -> Result<Response, Status> {
+        let mut review = decode(&SELF_SUBJECT_REVIEW, asked, body, warnings)?;
         review["metadata"] = json!({"creationTimestamp": asked.server.env().now_rfc3339()});
         review["status"] = json!({"userInfo": user_info(asked.user)});
         Ok(Response::Value { code: 201, value: review })
@@ -52,11 +52,16 @@ pub(in super::super) struct TokenReviews;
 #[async_trait]
 impl Virtual for TokenReviews {
     fn info(&self) -> &'static KindInfo {
-        &TOKEN
+        &TOKEN_REVIEW
     }
 
-    async fn call(&self, asked: &Asked<'_>, body: Body, warnings: &mut Vec<String>) -> Result<Response, Status> {
-        let mut review = decode(&TOKEN, asked, body, warnings)?;
+    async fn call(
+        &self,
+        asked: &Asked<'_>,
+        body: Body,
+        warnings: &mut Vec<String>,
+    ) -> Result<Response, Status> {
+        let mut review = decode(&TOKEN_REVIEW, asked, body, warnings)?;
         let token = review["spec"]["token"].as_str().unwrap_or_default().to_owned();
         if token.is_empty() {
             return Err(Status::bad_request("token is required for TokenReview in authentication"));
@@ -70,9 +75,7 @@ impl Virtual for TokenReviews {
         let server = asked.server;
         let audiences = if wanted.is_empty() { server.tokens().audiences().to_vec() } else { wanted };
         let refused = |why: String| json!({"user": {}, "error": why});
-        let accepted = |user: &User, audiences: &[String]| {
-            json!({"authenticated": true, "user": user_info(user), "audiences": audiences})
-        };
+        let accepted = |user: &User, audiences: &[String]| json!({"authenticated": true, "user": user_info(user), "audiences": audiences});
         review["status"] = match server.tokens().verify(&token, Some(&audiences)) {
             Ok(Some(verified)) => accepted(&verified.user, &verified.audiences),
             Err(why) => refused(format!("[invalid bearer token, {why}]")),
@@ -89,41 +92,32 @@ impl Virtual for TokenReviews {
     }
 }
 
-static COMPONENTS: KindInfo = KindInfo {
-    group: "",
-    version: "v1",
-    kind: "ComponentStatus",
-    plural: "componentstatuses",
-    singular: "componentstatus",
-    short_names: &["cs"],
-    categories: &[],
-    scope: Scope::Cluster,
-    verbs: &["get", "list"],
-    subresources: &[],
-    store_prefix: "",
-};
-
 /// The old question after the parts of the control plane: here they are one process, so who answers is healthy.
 pub(in super::super) struct ComponentStatuses;
 
 #[async_trait]
 impl Virtual for ComponentStatuses {
     fn info(&self) -> &'static KindInfo {
-        &COMPONENTS
+        &COMPONENT_STATUS
     }
 
     async fn call(&self, asked: &Asked<'_>, _: Body, _: &mut Vec<String>) -> Result<Response, Status> {
-        let one = |name: &str| {
-            json!({"kind": "ComponentStatus", "apiVersion": "v1", "metadata": {"name": name},
+        let component = |name: &str| {
+            json!({"metadata": {"name": name},
                 "conditions": [{"type": "Healthy", "status": "True", "message": "ok"}]})
         };
         const NAMES: [&str; 3] = ["controller-manager", "etcd-0", "scheduler"];
         let value = match asked.verb {
             Verb::List => {
-                let items: Vec<Value> = NAMES.iter().map(|name| one(name)).collect();
+                let items: Vec<Value> = NAMES.iter().map(|name| component(name)).collect();
                 json!({"kind": "ComponentStatusList", "apiVersion": "v1", "metadata": {}, "items": items})
             }
-            Verb::Get if NAMES.contains(&asked.name) => one(asked.name),
+            Verb::Get if NAMES.contains(&asked.name) => {
+                let mut one = component(asked.name);
+                one["kind"] = "ComponentStatus".into();
+                one["apiVersion"] = "v1".into();
+                one
+            }
             Verb::Get => return Err(Status::not_found("", "componentstatuses", asked.name)),
             _ => return Err(Status::method_not_allowed("", "", "")),
         };

@@ -10,34 +10,11 @@ pub(super) use identity::{ComponentStatuses, SelfSubjectReviews, TokenReviews};
 pub(super) use rules::RulesReviews;
 
 use cox_api::schema;
-use cox_api::{Body, KindInfo, Scope, Status};
+use cox_api::{Body, KindInfo, Status};
 use serde_json::Value;
 
 use super::Asked;
 use crate::core::body::{self, Expected};
-
-/// The facts of a review.
-const fn info(
-    group: &'static str,
-    kind: &'static str,
-    plural: &'static str,
-    singular: &'static str,
-    scope: Scope,
-) -> KindInfo {
-    KindInfo {
-        group,
-        version: "v1",
-        kind,
-        plural,
-        singular,
-        short_names: &[],
-        categories: &[],
-        scope,
-        verbs: &["create"],
-        subresources: &[],
-        store_prefix: "",
-    }
-}
 
 /// The body of a review.
 fn decode(

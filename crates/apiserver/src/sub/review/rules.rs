@@ -1,30 +1,28 @@
 //! What may I do?
 
 use async_trait::async_trait;
-use cox_api::{Body, KindInfo, Response, Scope, Status};
+use cox_api::kinds::without_objects::SELF_SUBJECT_RULES_REVIEW;
+use cox_api::{Body, KindInfo, Response, Status};
 use serde_json::{Value, json};
 
 use super::super::{Asked, Virtual};
-use super::{decode, info};
-
-static INFO: KindInfo = info(
-    "authorization.k8s.io",
-    "SelfSubjectRulesReview",
-    "selfsubjectrulesreviews",
-    "selfsubjectrulesreview",
-    Scope::Cluster,
-);
+use super::decode;
 
 pub(in super::super) struct RulesReviews;
 
 #[async_trait]
 impl Virtual for RulesReviews {
     fn info(&self) -> &'static KindInfo {
-        &INFO
+        &SELF_SUBJECT_RULES_REVIEW
     }
 
-    async fn call(&self, asked: &Asked<'_>, body: Body, warnings: &mut Vec<String>) -> Result<Response, Status> {
-        let review = decode(&INFO, asked, body, warnings)?;
+    async fn call(
+        &self,
+        asked: &Asked<'_>,
+        body: Body,
+        warnings: &mut Vec<String>,
+    ) -> Result<Response, Status> {
+        let review = decode(&SELF_SUBJECT_RULES_REVIEW, asked, body, warnings)?;
         let namespace = review["spec"]["namespace"].as_str().unwrap_or_default();
         if namespace.is_empty() {
             return Err(Status::bad_request("no namespace on request"));
@@ -44,7 +42,7 @@ impl Virtual for RulesReviews {
         if !faults.is_empty() {
             status["evaluationError"] = faults.join(", ").into();
         }
-        let value = json!({"kind": INFO.kind, "apiVersion": "authorization.k8s.io/v1", "metadata": {}, "spec": {},
+        let value = json!({"kind": SELF_SUBJECT_RULES_REVIEW.kind, "apiVersion": "authorization.k8s.io/v1", "metadata": {}, "spec": {},
             "status": status});
         Ok(Response::Value { code: 201, value })
     }
