@@ -359,16 +359,22 @@ fn plan(call: &Call<'_>, options: &DeleteOptions, old: &Value) -> Step {
     if new == *old { Step::Keep } else { Step::Mark(new) }
 }
 
+/// The last second of a day that every time zone can write: a grace period may be longer than time.
+const LAST_SECOND: i64 = 253_402_199_999;
+
 /// Sets the deletion time to `seconds` from now; from the time it had, where it is shortened.
 fn mark(call: &Call<'_>, new: &mut Value, seconds: i64, first: bool) {
-    let now = if first {
-        call.server.env().now().as_second()
+    let now = call.server.env().now().as_second();
+    let start = if first {
+        now
     } else {
         let known = meta(new, "deletionTimestamp").parse::<jiff::Timestamp>().map(|time| time.as_second());
         let grace = new["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
-        known.map(|known| known - grace).unwrap_or_else(|_| call.server.env().now().as_second())
+        // A time that was cut at the last second doesn't tell when it began.
+        known.ok().map(|known| known.saturating_sub(grace)).filter(|start| *start > 0).unwrap_or(now)
     };
-    let time = jiff::Timestamp::from_second(now + seconds).unwrap_or(jiff::Timestamp::MAX);
+    let end = start.saturating_add(seconds).min(LAST_SECOND);
+    let time = jiff::Timestamp::from_second(end).unwrap_or(jiff::Timestamp::MAX);
     set_meta(new, "deletionTimestamp", time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
     set_meta(new, "deletionGracePeriodSeconds", seconds);
     if first {

@@ -37,6 +37,9 @@ impl Selection {
         fields.check(call.kind).map_err(refuse)?;
         if !call.name.is_empty() {
             // The old form `watch/.../NAME`.
+            if !fields.is_everything() && fields.required("metadata.name") != Some(call.name) {
+                return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"));
+            }
             fields = format!("metadata.name={}", call.name).parse().map_err(refuse)?;
         }
         Ok(Selection { labels, fields })

@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use granit_parser::{ErrorKind, Event, Parser, ScanError};
 use serde_json::Value;
 
+/// Upstream tells so many repeated keys, and no more.
+const REPEATED_MAX: usize = 100;
+
 /// The first document of a text.
 pub struct Yaml {
     pub value: Value,
@@ -54,6 +57,7 @@ fn repeated_keys(text: &str) -> Result<Vec<String>, ScanError> {
             Event::Scalar(key, ..) => {
                 if let Some(Open::Mapping { keys, at_key: true }) = open.last_mut()
                     && !keys.insert(key.to_string())
+                    && repeated.len() < REPEATED_MAX
                 {
                     repeated.push(format!("line {}: key {key:?} already set in map", span.start.line()));
                 }
@@ -97,6 +101,8 @@ fn words(error: &ScanError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use serde_json::json;
 
@@ -106,6 +112,57 @@ mod tests {
         let read = parse(text).expect("it is YAML");
         assert_eq!(read.value, json!({"a": 3, "b": {"c": {"x": 2}, "d": [{"y": 1}, {"y": 2}]}, "e": 3}));
         assert_eq!(read.repeated, ["line 3: key \"x\" already set in map", "line 5: key \"a\" already set in map"]);
+    }
+
+    /// Any JSON, as clients write it into applied configurations. U+007F is not allowed in YAML.
+    fn json() -> impl Strategy<Value = Value> {
+        let text = "[a-z:#\\-?&*!|>'\"%@` \n\t{}\\[\\],0-9é\u{1f600}\u{0}\u{85}\u{feff}\u{2028}]{0,8}";
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            (-1000i32..1000).prop_map(|number| Value::from(f64::from(number) / 8.0)),
+            text.prop_map(Value::from),
+            prop::sample::select(vec!["yes", "null", "~", "0x1f", "1e3", "1_000", ".inf", "2026-01-01", "=", "<<", "0o7", "012", "1:30"])
+                .prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((text, inner), 0..4)
+                    .prop_map(|entries| entries.into_iter().collect::<serde_json::Map<_, _>>().into()),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+        #[test]
+        fn json_is_yaml(value in json()) {
+            let read = parse(value.to_string().as_bytes()).map(|read| read.value);
+            prop_assert_eq!(read.as_ref(), Ok(&value), "{}", value);
+        }
+
+        #[test]
+        fn whatever_the_text_it_is_read_or_refused(pieces in prop::collection::vec(prop::sample::select(vec![
+            "a", ": ", "\n", "  ", "- ", "? ", "&x ", "*x", "[", "]", "{", "}", ",", "#", "|\n", ">-\n", "'", "\"", "!!int ", "!t ",
+            "---\n", "...\n", "%YAML 1.1\n", "<<: ", "\t", "\u{feff}", "1", "~", "\\", "é", "\r",
+        ]), 0..30)) {
+            let _ = parse(pieces.concat().as_bytes());
+        }
+
+        #[test]
+        fn whatever_the_bytes_they_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = parse(&bytes);
+        }
+    }
+
+    #[test]
+    fn many_faults_are_told_shortly() {
+        let read = parse("a: 1\n".repeat(10_000).as_bytes()).expect("it is YAML");
+        assert_eq!(read.repeated.len(), REPEATED_MAX);
     }
 
     #[test]

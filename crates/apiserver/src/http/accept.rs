@@ -192,6 +192,20 @@ mod tests {
         assert_eq!(form("application/vnd.kubernetes.protobuf,application/json").encoding, Encoding::Protobuf);
     }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn whatever_is_accepted_there_is_an_answer(pieces in proptest::collection::vec(proptest::sample::select(vec![
+            "application/json", "*/*", "application/*", "application/vnd.kubernetes.protobuf", "application/yaml", ";", ",", "q=", "0.5",
+            "q=-1", "q=nan", "as=Table", "v=v1", "g=meta.k8s.io", "=", " ", "/", "é", "stream=watch", "text/html",
+        ]), 0..16)) {
+            for purpose in [Purpose::Object, Purpose::Collection, Purpose::Watch] {
+                let _ = choose(Some(&pieces.concat()), purpose);
+            }
+        }
+    }
+
     #[test]
     fn refusals_say_what_there_is() {
         let of = |accept: &str, purpose| choose(Some(accept), purpose).unwrap_err().message().to_owned();

@@ -13,7 +13,7 @@ use super::encode::{self, About};
 use super::reply::Answered;
 use super::table::Include;
 use super::target::{Query, ResourcePath, decode_percent, resource_path};
-use super::{options, relay, system};
+use super::{options, relay, system, warnings};
 use crate::auth::{ANONYMOUS, Attributes, Impersonation, UNAUTHENTICATED, User, impersonate};
 use crate::registry::{self, Served};
 use crate::server::ApiServer;
@@ -178,11 +178,11 @@ async fn on_named_watch(
     let Some(served) = registry::find(&target.resource) else { return Err(Status::no_such_path()) };
     let mut call = Request::new(Verb::Watch, target.resource.clone());
     call.namespace = target.namespace;
-    call.options = options::parse(Verb::Watch, &query)?;
-    call.options.field_selector = Some(format!("metadata.name={name}"));
+    call.name = Some(name.to_owned());
     // What is selected counts for the rights of nodes.
     call.options.field_selector = query.get("fieldSelector").map(str::to_owned);
     server.authorize(user, &call)?;
+    call.options = options::parse(Verb::Watch, &query)?;
     let form = accept::choose(request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()), Purpose::Watch)?;
     finish(server, user, call, served, form, Include::parse(query.get("includeObject"))?).await
 }
@@ -206,17 +206,14 @@ async fn finish(server: &ApiServer, user: &User, call: Request, served: Served, 
     } else {
         let time = server.config().limits.request_time_max;
         let answer = tokio::time::timeout(time, server.answer(user, call, &mut warnings));
-        answer.await.unwrap_or_else(|_| {
-            Err(Status::new(504, Reason::Timeout, "request did not complete within the allotted timeout"))
-        })
+        answer.await.unwrap_or_else(|_| Err(timed_out()))
     };
     let mut answered = match response {
         Ok(response) => encode::answer(response, form, about),
         Err(status) => encode::refusal(&status, form),
     };
-    for warning in warnings {
-        let text = format!("299 - \"{}\"", warning.replace('\\', "\\\\").replace('"', "\\\""));
-        if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+    for warning in warnings::shown(&warnings) {
+        if let Ok(value) = HeaderValue::from_bytes(warning.as_bytes()) {
             answered.headers_mut().append(HeaderName::from_static("warning"), value);
         }
     }
@@ -246,6 +243,8 @@ fn verb(method: &Method, target: &ResourcePath, watching: bool) -> Result<Verb, 
         Method::GET | Method::HEAD if watching && (!named || target.old_watch) => Verb::Watch,
         Method::GET | Method::HEAD if named => Verb::Get,
         Method::GET | Method::HEAD => Verb::List,
+        // A new object's name is in the body; below an object only subresources are made.
+        Method::POST if named && target.subresource.is_none() => return Err(Status::method_not_allowed("", "", "")),
         Method::POST => Verb::Create,
         Method::PUT => Verb::Update,
         Method::PATCH => Verb::Patch,
@@ -264,10 +263,19 @@ fn manager_of(headers: &HeaderMap) -> String {
     program.chars().filter(|character| !character.is_control()).take(NAME_CHARACTERS_MAX).collect()
 }
 
-/// Reads the body, up to the limit.
+/// 504, as upstream's filter of long requests.
+fn timed_out() -> Status {
+    Status::new(504, Reason::Timeout, "request did not complete within the allotted timeout")
+}
+
+/// Reads the body, up to the limits of size and time.
 pub(super) async fn read(server: &ApiServer, body: Incoming) -> Result<Bytes, Status> {
     let max = server.config().limits.body_bytes_max;
-    match Limited::new(body, max).collect().await {
+    let time = server.config().limits.request_time_max;
+    let Ok(collected) = tokio::time::timeout(time, Limited::new(body, max).collect()).await else {
+        return Err(timed_out());
+    };
+    match collected {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Status::new(
             413,

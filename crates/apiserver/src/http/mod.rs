@@ -12,6 +12,7 @@ mod serve;
 mod system;
 mod table;
 mod target;
+mod warnings;
 mod watch;
 
 pub use serve::serve;

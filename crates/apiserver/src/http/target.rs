@@ -160,6 +160,34 @@ mod tests {
         assert_eq!(resource_path("/healthz"), None);
     }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn whatever_the_path_it_is_taken_apart_or_not(pieces in proptest::collection::vec(proptest::sample::select(vec![
+            "/", "api", "apis", "v1", "apps", "watch", "namespaces", "n", "pods", "p", "status", "proxy", "%2f", "%", "%4", "%00", "..",
+            "é", "", "finalize", "?", ";", "//",
+        ]), 0..14)) {
+            let path = pieces.concat();
+            if let Some(target) = resource_path(&path) {
+                // What follows a proxy's name goes on as it came.
+                proptest::prop_assert!(path.ends_with(&target.rest));
+                proptest::prop_assert!(!target.resource.plural.is_empty() || target.namespace.is_some());
+            }
+            let _ = resource_path(&format!("/api/v1/{path}"));
+            let query = Query::parse(&path);
+            let _ = (query.get("a"), query.flag("watch"));
+        }
+
+        #[test]
+        fn escapes_are_undone(text in ".{0,20}") {
+            let escaped: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            proptest::prop_assert_eq!(decode_percent(&escaped), text.clone());
+            let query = Query::parse(&format!("{escaped}={escaped}"));
+            proptest::prop_assert!(text.is_empty() || query.get(&text) == Some(&text));
+        }
+    }
+
     #[test]
     fn queries_are_decoded() {
         let query = Query::parse("labelSelector=a%3Db+c&watch&dryRun=All&dryRun=x");

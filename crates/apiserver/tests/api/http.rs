@@ -1,75 +1,10 @@
 //! The same over TLS.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use cox_apiserver::User;
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsConnector;
+use http_body_util::Full;
+use serde_json::json;
 
-use crate::support::World;
-
-struct Web {
-    world: World,
-    address: std::net::SocketAddr,
-    tls: Arc<rustls::ClientConfig>,
-}
-
-const TOKEN: &str = "the-administrators-token";
-
-impl Web {
-    async fn new() -> Web {
-        let world = World::with(|config| {
-            config.static_tokens = vec![(TOKEN.into(), User::new("admin", &["system:masters"]))];
-        })
-        .await;
-        let pki = world.server.config().pki.clone();
-        let identity = pki.server("kube-apiserver", &["localhost".into(), "127.0.0.1".into()]).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let serving = cox_apiserver::serve(world.server.clone(), listener, pki.server_config(&identity).unwrap());
-        world.server.env().spawn(serving);
-        let tls = pki.client_config(None).unwrap();
-        Web { world, address, tls }
-    }
-
-    async fn send(&self, request: http::Request<Full<Bytes>>) -> http::Response<hyper::body::Incoming> {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let mut tls = (*self.tls).clone();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let name = ServerName::try_from("localhost").unwrap();
-        let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await.unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-        self.world.server.env().spawn(async move {
-            let _ = connection.await;
-        });
-        sender.send_request(request).await.unwrap()
-    }
-
-    async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String, Value) {
-        let mut request =
-            http::Request::builder().method(method).uri(path).header("host", "localhost").header("authorization", format!("Bearer {TOKEN}"));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answer = self.send(request.body(Full::new(Bytes::from(body.to_owned()))).unwrap()).await;
-        let code = answer.status().as_u16();
-        let media = answer.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned());
-        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-        let value = serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into());
-        (code, media.unwrap_or_default(), value)
-    }
-
-    async fn get(&self, path: &str) -> (u16, Value) {
-        let (code, _, value) = self.call("GET", path, &[], "").await;
-        (code, value)
-    }
-}
+use crate::web::Web;
 
 #[tokio::test]
 async fn objects_over_the_wire() {
@@ -101,7 +36,7 @@ async fn objects_over_the_wire() {
 async fn a_body_over_the_limit_is_refused() {
     let web = Web::new().await;
     let big = format!("{{\"metadata\":{{\"name\":\"a\"}},\"data\":{{\"k\":\"{}\"}}}}", "x".repeat(4 << 20));
-    let (code, _, status) = web.call("POST", "/api/v1/namespaces/n/configmaps", &[], &big).await;
+    let (code, _, status) = web.call("POST", "/api/v1/namespaces/n/configmaps", &[], big).await;
     assert_eq!((code, &status["reason"]), (413, &json!("RequestEntityTooLarge")));
 }
 

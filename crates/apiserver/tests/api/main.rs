@@ -1,10 +1,13 @@
 //! The API in process and over HTTP.
 
 mod allocation;
+mod bad_requests;
 mod deletion;
+mod hostile;
 mod http;
 mod identity;
 mod objects;
 mod quota;
 mod support;
 mod watching;
+mod web;
