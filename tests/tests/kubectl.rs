@@ -752,6 +752,7 @@ fn describe_every_kind() {
         "kubectl describe endpointslices -l kubernetes.io/service-name=d",
         &["AddressType: IPv4", "Endpoints: <none>"],
     );
+    k.tells("kubectl describe clusterrole view", &["pods/log [] [] [get list watch]"]);
     // The rest has no describer of its own in kubectl or no object here, and doesn't fail.
     k.says(
         "kubectl api-resources --no-headers --verbs=list -o name | while read -r resource; do kubectl describe \"$resource\" -A >one.txt 2>&1 || { echo \"$resource\"; cat one.txt; }; done",

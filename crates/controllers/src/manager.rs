@@ -87,6 +87,11 @@ impl ControllerManager {
         manager.spawn("job-controller", "job-controller", crate::job::run);
         manager.spawn("cronjob-controller", "cronjob-controller", crate::cronjob::run);
         manager.spawn("resourcequota-controller", "resourcequota-controller", crate::resourcequota::run);
+        manager.spawn(
+            "clusterrole-aggregation-controller",
+            "clusterrole-aggregation-controller",
+            crate::clusterroleaggregation::run,
+        );
         manager.spawn("disruption-controller", "disruption-controller", crate::disruption::run);
         manager.spawn("ttl-after-finished-controller", "ttl-after-finished-controller", crate::ttlafterfinished::run);
         manager.spawn("endpoints-controller", "endpoint-controller", crate::endpoints::run);
