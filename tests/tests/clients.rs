@@ -7,16 +7,27 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{Api, AttachParams, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use serde_json::json;
 
-/// The Python client of PyPI (`PYTHON` names an interpreter that has it).
+/// Runs a script with the Python client of PyPI (`PYTHON` names an interpreter that has it); `end` is its last line.
+fn python(cluster: &Cluster, script: &str, end: &str) {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+    let script = format!("{}/python/{script}", env!("CARGO_MANIFEST_DIR"));
+    let out = cluster.inside(&python).arg(script).env("KUBECONFIG", cluster.kubeconfig()).output().expect("python starts");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success() && text.lines().last() == Some(end), "{text}{}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// The Python client's own types, its watch, exec, and every sort of patch.
 #[test]
 fn the_python_client() {
     let mut cluster = Cluster::start(&["--node-name", "solo"]);
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let script = format!("{}/python/path.py", env!("CARGO_MANIFEST_DIR"));
-    let out = cluster.inside(&python).arg(script).env("KUBECONFIG", cluster.kubeconfig()).output().expect("python starts");
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    assert!(out.status.success() && text.ends_with("the whole path\n"), "{text}{}", String::from_utf8_lossy(&out.stderr));
+    python(&cluster, "path.py", "the whole path");
     cluster.down();
+}
+
+/// The Python client's dynamic form, when the past that its watch goes on from is forgotten.
+#[test]
+fn the_python_client_starts_over_after_a_compaction() {
+    python(&Cluster::api(), "relist.py", "started over");
 }
 
 /// kube-rs, in a thread of the cluster's network namespace.
@@ -100,6 +111,9 @@ async fn walk(kubeconfig: &std::path::Path) -> Result<(), Box<dyn std::error::Er
     let applied = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "rs"}, "data": {"apply": "x"}});
     let map = maps.patch("rs", &PatchParams::apply("rs"), &Patch::Apply(&applied)).await?;
     assert_eq!(map.data.map(|data| data.len()), Some(2));
+    let map = maps.patch("rs", &PatchParams::default(), &Patch::Strategic(json!({"data": {"strategic": "x"}}))).await?;
+    let keys: Vec<String> = map.data.unwrap_or_default().into_keys().collect();
+    assert_eq!(keys, ["a", "apply", "strategic"]);
     deployments.delete("rs", &DeleteParams::foreground()).await?;
     for _ in 0..600 {
         if pods.list(&ListParams::default().labels("app=rs")).await?.items.is_empty() {

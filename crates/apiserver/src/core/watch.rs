@@ -72,12 +72,15 @@ pub(crate) async fn watch(call: &mut Call<'_>) -> Result<Response, Status> {
                 .map(|term| (term.field.to_string(), term.value.to_string()))
         },
     };
-    let watcher = db.store().watch(prefix, from, interest, None).map_err(|error| match error {
-        cox_store::Error::Expired { asked, oldest } => {
-            Status::expired(format!("too old resource version: {asked} ({oldest})"))
+    let watcher = match db.store().watch(prefix, from, interest, None) {
+        Ok(watcher) => watcher,
+        // The watch itself is fine: what is wrong with its start is told as its only event, as upstream's cache does.
+        Err(cox_store::Error::Expired { asked, oldest }) => {
+            let expired = Status::expired(format!("too old resource version: {asked} ({oldest})"));
+            return Ok(Response::Watch(stream::once(std::future::ready(Err(expired))).boxed()));
         }
-        other => failure(&other),
-    })?;
+        Err(other) => return Err(failure(&other)),
+    };
     let time = options.timeout_seconds.filter(|&seconds| seconds > 0).map_or_else(
         || {
             let least = call.server.config().limits.watch_time_min;

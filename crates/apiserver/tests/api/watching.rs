@@ -66,3 +66,20 @@ async fn a_node_hears_of_its_pods_alone() {
     }
     assert_eq!(shown(&watch.next().await.unwrap().unwrap()), "ADDED b");
 }
+
+#[tokio::test]
+async fn a_start_that_is_forgotten_is_told_as_an_event() {
+    let world = World::new().await;
+    let from = world.list("configmaps", "n", Options::default()).await.unwrap().revision;
+    world.create("configmaps", "n", json!({"metadata": {"name": "a"}})).await.unwrap();
+    // Together more than the store keeps of the past.
+    for round in ["1", "2", "3", "4", "5", "6"] {
+        let data = json!({"data": {"large": round.repeat(900_000)}});
+        world.merge("configmaps", "n", "a", data).await.unwrap();
+    }
+    let options = Options { resource_version: Some(from.to_string()), ..Options::default() };
+    let mut watch = world.watch("configmaps", "n", options).await.unwrap();
+    let status = watch.next().await.unwrap().unwrap_err();
+    assert!(status.is_expired() && status.to_value()["message"].to_string().contains("too old resource version: "));
+    assert!(watch.next().await.is_none());
+}
