@@ -83,9 +83,10 @@ fn a_deployment_beyond_its_bounds_is_caught() {
 }
 
 /// Where nodes fail, what is missing is nobody's fault: not every world can tell of these.
+/// The rarest is told of by one world in some forty, and which one it is moves with every controller that is added.
 fn caught_somewhere(mutant: Mutant, word: &str) {
     let options = Options { mutant: Some(mutant), ..Options::default() };
-    let told = (0..20).filter_map(|seed| run(seed, &options).err()).find(|violation| violation.what.contains(word));
+    let told = (0..60).filter_map(|seed| run(seed, &options).err()).find(|violation| violation.what.contains(word));
     assert!(told.is_some(), "a wrong part goes unnoticed");
 }
 
