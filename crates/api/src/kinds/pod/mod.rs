@@ -259,7 +259,8 @@ mod tests {
     #[test]
     fn fields_to_select_by_are_always_there() {
         let fields = Pod.selectable(&json!({"spec": {"hostNetwork": true}, "status": {"podIPs": [{"ip": "1.2.3.4"}]}}));
-        assert_eq!(fields.len(), 8);
+        assert_eq!(fields.len(), 9);
+        assert!(fields.contains(&("status.podIPs", String::new())));
         assert!(fields.contains(&("spec.hostNetwork", "true".into())));
         assert!(fields.contains(&("status.podIP", "1.2.3.4".into())));
         assert!(fields.contains(&("spec.nodeName", String::new())));
