@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cox_apiserver::{Config, User};
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
@@ -45,11 +45,26 @@ impl Web {
         Web { world, address, tls }
     }
 
+    /// The same over HTTP/2.
+    pub async fn send_http2(&self, request: http::Request<Full<Bytes>>) -> http::Response<hyper::body::Incoming> {
+        let stream = TokioIo::new(self.connect_by("h2").await);
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        self.world.server.env().spawn(async move {
+            let _ = connection.await;
+        });
+        sender.send_request(request).await.unwrap()
+    }
+
     /// A connection for whatever bytes one likes.
     pub async fn connect(&self) -> TlsStream<TcpStream> {
+        self.connect_by("http/1.1").await
+    }
+
+    async fn connect_by(&self, protocol: &str) -> TlsStream<TcpStream> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let mut tls = (*self.tls).clone();
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        tls.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(tls)).connect(name, stream).await.unwrap()
     }
