@@ -50,6 +50,14 @@ impl Cluster {
         Cluster::of(&["up", "--no-node", "--store", "memory"])
     }
 
+    /// Starts the API server alone, on the embedded store: what is acknowledged outlives kills.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    pub fn durable_api() -> Cluster {
+        Cluster::of(&["up", "--no-node", "--store", "embedded"])
+    }
+
     /// Starts the control plane alone, on a store in memory: API server, controllers and scheduler, no node.
     ///
     /// # Panics
