@@ -69,16 +69,25 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Bytes of a request's headers.
     pub header_bytes_max: usize,
-    /// Reads in flight, watches apart.
+    /// Reads in flight, what lasts on purpose apart; 0 is no limit. Upstream's `--max-requests-inflight`.
     pub reads_max: usize,
-    /// Writes in flight.
+    /// Writes in flight; 0 is no limit. Upstream's `--max-mutating-requests-inflight`.
     pub writes_max: usize,
-    /// How long a request may take, watches and streams apart.
+    /// How long a request may take, watches and streams apart. Upstream's `--request-timeout`.
     pub request_time_max: Duration,
     /// A watch without a timeout of its own ends between this time and twice this time.
     pub watch_time_min: Duration,
     /// Connections.
     pub connections_max: usize,
+    /// How long a client may take for its TLS handshake.
+    pub handshake_time_max: Duration,
+    /// How long a client may take for a request's headers. Upstream's is the same.
+    pub header_time_max: Duration,
+    /// How long a connection stays open on which nothing is asked. Upstream's is the same.
+    pub idle_time_max: Duration,
+    /// How long a client may take nothing of what is sent to it. Somebody may hold a terminal or page through a log
+    /// that is followed, so it is as long as the kubelet's `streamingConnectionIdleTimeout`.
+    pub stall_time_max: Duration,
     /// How long requests in flight may go on when the server ends.
     pub drain_time_max: Duration,
 }
@@ -88,11 +97,15 @@ impl Default for Limits {
         Limits {
             body_bytes_max: 3 << 20,
             header_bytes_max: 1 << 20,
-            reads_max: 4000,
-            writes_max: 2000,
+            reads_max: 400,
+            writes_max: 200,
             request_time_max: Duration::from_secs(60),
             watch_time_min: Duration::from_secs(1800),
             connections_max: 20_000,
+            handshake_time_max: Duration::from_secs(10),
+            header_time_max: Duration::from_secs(32),
+            idle_time_max: Duration::from_secs(90),
+            stall_time_max: Duration::from_secs(4 * 3600),
             drain_time_max: Duration::from_secs(10),
         }
     }

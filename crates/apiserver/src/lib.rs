@@ -16,6 +16,7 @@ pub mod pki;
 pub mod proxy;
 mod registry;
 mod server;
+mod service;
 mod start;
 mod sub;
 

@@ -16,6 +16,7 @@ use crate::core::{facts, on_objects, on_part};
 use crate::db::Db;
 use crate::error::Error;
 use crate::registry::{self, Served};
+use crate::service::Service;
 
 /// The API server without its sockets.
 pub struct ApiServer {
@@ -27,6 +28,7 @@ pub struct ApiServer {
     authorizer: Authorizer,
     admission: Admission,
     allocators: Allocators,
+    service: Service,
 }
 
 /// What a call brings, and what the client is to be told besides.
@@ -59,6 +61,7 @@ impl ApiServer {
             authorizer: Authorizer::new(db.clone()),
             admission: Admission::new(),
             allocators: Allocators::new(&db, &config, env.chance()),
+            service: Service::new(&config.limits),
             tokens,
             env,
             db,
@@ -189,6 +192,11 @@ impl ApiServer {
 
     pub(crate) fn authorizer(&self) -> &Authorizer {
         &self.authorizer
+    }
+
+    /// What all connections share.
+    pub(crate) fn service(&self) -> &Service {
+        &self.service
     }
 
     pub(crate) fn admission(&self) -> &Admission {

@@ -12,8 +12,10 @@ use super::accept::{self, Form, Purpose};
 use super::encode::{self, About};
 use super::reply::Answered;
 use super::table::Include;
-use super::target::{Query, ResourcePath, decode_percent, resource_path};
-use super::{options, relay, system, warnings};
+use super::target::{Query, ResourcePath, decode_percent};
+use super::guard::Use;
+use super::info::Info;
+use super::{deadline, options, relay, system, warnings};
 use crate::auth::{ANONYMOUS, Attributes, Impersonation, UNAUTHENTICATED, User, impersonate};
 use crate::registry::{self, Served};
 use crate::server::ApiServer;
@@ -27,6 +29,8 @@ pub(super) struct Connection {
     pub(super) user: Option<User>,
     /// Where the server was reached.
     pub(super) address: Arc<str>,
+    /// Whether anything is being asked.
+    pub(super) used: Arc<Use>,
 }
 
 /// Answers a request.
@@ -38,11 +42,35 @@ pub(super) async fn handle(server: Arc<ApiServer>, connection: Arc<Connection>, 
         .filter_map(|value| value.to_str().ok())
         .any(|value| value.split(',').any(|word| word.trim().split(';').next() == Some("gzip")));
     let form = fallback_form(request.headers());
-    let answered = match route(&server, &connection, request).await {
+    let in_use = connection.used.begin();
+    let info = Info::of(&request);
+    let answered = match admit(&server, &connection, &info, request).await {
         Ok(answered) => answered,
         Err(status) => encode::refusal(&status, form),
     };
-    if gzip { super::system::compress(answered) } else { answered }
+    let mut answered = if gzip { super::system::compress(answered) } else { answered };
+    answered.body_mut().hold(in_use);
+    answered
+}
+
+/// Lets a request in: who asks, within the limits of number and time.
+async fn admit(
+    server: &Arc<ApiServer>,
+    connection: &Connection,
+    info: &Info,
+    request: http::Request<Incoming>,
+) -> Result<Answered, Status> {
+    let time = if info.is_long_running() {
+        None
+    } else {
+        Some(deadline::of(&info.query, server.config().limits.request_time_max)?)
+    };
+    let user = who(server, connection, &info.path, request.headers())?;
+    let user = act_as(server, user, request.headers())?;
+    let Some(time) = time else { return route(server, connection, &user, info, request).await };
+    let _counted = server.service().in_flight.enter(&user, info.sort())?;
+    let answered = tokio::time::timeout(time, route(server, connection, &user, info, request)).await;
+    answered.unwrap_or_else(|_| Err(deadline::passed()))
 }
 
 /// A header's text; empty where it isn't there.
@@ -57,17 +85,19 @@ fn fallback_form(headers: &HeaderMap) -> Form {
     Form { shape: accept::Shape::Whole, ..form }
 }
 
-async fn route(server: &Arc<ApiServer>, connection: &Connection, request: http::Request<Incoming>) -> Result<Answered, Status> {
-    let path = request.uri().path().to_owned();
-    let user = who(server, connection, &path, request.headers())?;
-    let user = act_as(server, user, request.headers())?;
-    if let Some(target) = resource_path(&path)
+async fn route(
+    server: &Arc<ApiServer>,
+    connection: &Connection,
+    user: &User,
+    info: &Info,
+    request: http::Request<Incoming>,
+) -> Result<Answered, Status> {
+    if let Some(target) = &info.target
         && registry::has_version(&target.resource.group, &target.resource.version)
     {
-        return on_resource(server, &user, target, request).await;
+        return on_resource(server, user, target.clone(), &info.query, request).await;
     }
-    let verb = request.method().as_str().to_lowercase();
-    server.authorizer().require(&Attributes::path(&user, &verb, &path))?;
+    server.authorizer().require(&Attributes::path(user, &request.method().as_str().to_lowercase(), &info.path))?;
     system::answer(server, connection, request).await
 }
 
@@ -121,9 +151,9 @@ async fn on_resource(
     server: &Arc<ApiServer>,
     user: &User,
     target: ResourcePath,
+    query: &Query,
     request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
-    let query = Query::parse(request.uri().query().unwrap_or_default());
     if let Some(subresource) = &target.subresource
         && relay::is_relayed(&target.resource, subresource)
     {
@@ -155,7 +185,7 @@ async fn on_resource(
     call.options.field_selector = query.get("fieldSelector").map(str::to_owned);
     server.authorize(user, &call)?;
     let form = accept::choose(request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()), purpose)?;
-    call.options = options::parse(verb, &query)?;
+    call.options = options::parse(verb, query)?;
     // Server-side apply has no default: who applies has to say who they are.
     let applies = header(request.headers(), &CONTENT_TYPE).starts_with("application/apply-patch");
     let writes = matches!(verb, Verb::Create | Verb::Update | Verb::Patch) && !applies;
@@ -172,7 +202,7 @@ async fn on_named_watch(
     user: &User,
     target: ResourcePath,
     name: &str,
-    query: Query,
+    query: &Query,
     request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
     let Some(served) = registry::find(&target.resource) else { return Err(Status::no_such_path()) };
@@ -182,7 +212,7 @@ async fn on_named_watch(
     // What is selected counts for the rights of nodes.
     call.options.field_selector = query.get("fieldSelector").map(str::to_owned);
     server.authorize(user, &call)?;
-    call.options = options::parse(Verb::Watch, &query)?;
+    call.options = options::parse(Verb::Watch, query)?;
     let form = accept::choose(request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()), Purpose::Watch)?;
     finish(server, user, call, served, form, Include::parse(query.get("includeObject"))?).await
 }
@@ -199,15 +229,8 @@ async fn finish(server: &ApiServer, user: &User, call: Request, served: Served, 
         format!("{package}.{}", info.kind)
     });
     let about = About { kind, include, now: server.env().now(), go_name };
-    let watching = call.verb == Verb::Watch;
     let mut warnings = Vec::new();
-    let response = if watching {
-        server.answer(user, call, &mut warnings).await
-    } else {
-        let time = server.config().limits.request_time_max;
-        let answer = tokio::time::timeout(time, server.answer(user, call, &mut warnings));
-        answer.await.unwrap_or_else(|_| Err(timed_out()))
-    };
+    let response = server.answer(user, call, &mut warnings).await;
     let mut answered = match response {
         Ok(response) => encode::answer(response, form, about),
         Err(status) => encode::refusal(&status, form),
@@ -263,19 +286,10 @@ fn manager_of(headers: &HeaderMap) -> String {
     program.chars().filter(|character| !character.is_control()).take(NAME_CHARACTERS_MAX).collect()
 }
 
-/// 504, as upstream's filter of long requests.
-fn timed_out() -> Status {
-    Status::new(504, Reason::Timeout, "request did not complete within the allotted timeout")
-}
-
-/// Reads the body, up to the limits of size and time.
-pub(super) async fn read(server: &ApiServer, body: Incoming) -> Result<Bytes, Status> {
+/// Reads the body, up to the limit.
+async fn read(server: &ApiServer, body: Incoming) -> Result<Bytes, Status> {
     let max = server.config().limits.body_bytes_max;
-    let time = server.config().limits.request_time_max;
-    let Ok(collected) = tokio::time::timeout(time, Limited::new(body, max).collect()).await else {
-        return Err(timed_out());
-    };
-    match collected {
+    match Limited::new(body, max).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Status::new(
             413,

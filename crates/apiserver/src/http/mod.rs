@@ -1,9 +1,12 @@
 //! The API over HTTP: connections, who they are, what they ask, and the bytes of the answers.
 
 mod accept;
+mod deadline;
 mod discovery;
 mod encode;
+mod guard;
 mod handle;
+mod info;
 mod json;
 mod options;
 mod relay;

@@ -14,9 +14,12 @@ use hyper::body::{Body, Frame, SizeHint};
 pub enum Reply {
     /// Everything at once.
     Whole(Bytes),
-    /// Piece by piece, with the number of bytes where it is known.
-    Pieces(BoxStream<'static, Bytes>, Option<u64>),
+    /// Piece by piece, with the number of bytes where it is known, and what is kept until it is over.
+    Pieces(BoxStream<'static, Bytes>, Option<u64>, Held),
 }
+
+/// What is dropped when an answer is over: sent, or given up.
+pub type Held = Option<Box<dyn std::any::Any + Send>>;
 
 impl Body for Reply {
     type Data = Bytes;
@@ -29,7 +32,7 @@ impl Body for Reply {
         match &mut *self {
             Reply::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Reply::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Reply::Pieces(pieces, _) => {
+            Reply::Pieces(pieces, ..) => {
                 Pin::new(pieces).poll_next(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
             }
         }
@@ -42,8 +45,17 @@ impl Body for Reply {
     fn size_hint(&self) -> SizeHint {
         match self {
             Reply::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Reply::Pieces(_, Some(length)) => SizeHint::with_exact(*length),
-            Reply::Pieces(_, None) => SizeHint::default(),
+            Reply::Pieces(_, Some(length), _) => SizeHint::with_exact(*length),
+            Reply::Pieces(_, None, _) => SizeHint::default(),
+        }
+    }
+}
+
+impl Reply {
+    /// Keeps something until everything was sent. What is there at once counts as sent.
+    pub fn hold(&mut self, what: impl Send + 'static) {
+        if let Reply::Pieces(_, _, held) = self {
+            *held = Some(Box::new((held.take(), what)));
         }
     }
 }
@@ -71,7 +83,7 @@ pub fn pieces(
     pieces: BoxStream<'static, Bytes>,
     length: Option<u64>,
 ) -> Answered {
-    let mut response = Response::new(Reply::Pieces(pieces, length));
+    let mut response = Response::new(Reply::Pieces(pieces, length, None));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     if let Some(length) = length {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));

@@ -7,28 +7,28 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use super::guard::{Flowing, Use};
 use super::handle::{Connection, handle};
 use crate::auth::certificate_user;
 use crate::server::ApiServer;
 
 /// Streams of one HTTP/2 connection at a time. Upstream's limit is the same.
 const STREAMS_MAX: u32 = 100;
-/// How long a client may take for its TLS handshake and for a request's headers.
-const HANDSHAKE_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+/// How often a quiet HTTP/2 connection is asked whether its client is there, and how long the answer may take.
+const PING_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
+const PONG_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(15);
 /// After a failed accept (no file descriptors left, say).
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// Serves a listener for as long as the server's component lives.
 pub async fn serve(server: Arc<ApiServer>, listener: TcpListener, tls: Arc<rustls::ServerConfig>) {
     let acceptor = TlsAcceptor::from(tls);
-    let permits = Arc::new(Semaphore::new(server.config().limits.connections_max));
     let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let address: Arc<str> = address.into();
     loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        let Ok(permit) = server.service().connections.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (server, acceptor, address) = (server.clone(), acceptor.clone(), address.clone());
@@ -49,7 +49,9 @@ async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcce
     // Small answers go out at once.
     let _ = stream.set_nodelay(true);
     let peer = stream.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
-    let stream = match tokio::time::timeout(HANDSHAKE_TIME_MAX, acceptor.accept(stream)).await {
+    let limits = server.config().limits.clone();
+    let stream = Flowing::new(stream, limits.stall_time_max);
+    let stream = match tokio::time::timeout(limits.handshake_time_max, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(peer, %error, "TLS handshake");
@@ -58,15 +60,16 @@ async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcce
         Err(_) => return,
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first().cloned());
-    let about = Arc::new(Connection { user: certificate.as_ref().and_then(certificate_user), address });
-    let limits = server.config().limits.clone();
+    let used = Use::new();
+    let about = Arc::new(Connection { user: certificate.as_ref().and_then(certificate_user), address, used: used.clone() });
     let tasks = server.env().tasks().clone();
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let (server, about) = (server.clone(), about.clone());
         async move { Ok::<_, Infallible>(handle(server, about, request).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIME_MAX).max_buf_size(limits.header_bytes_max);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_time_max).max_buf_size(limits.header_bytes_max);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).keep_alive_timeout(PONG_TIME_MAX);
     builder.http2().max_concurrent_streams(STREAMS_MAX).max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX));
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -74,6 +77,10 @@ async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcce
         biased;
         result = connection.as_mut() => result,
         () = tasks.until_ended() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+        () = used.until_idle(limits.idle_time_max) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
