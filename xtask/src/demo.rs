@@ -1,11 +1,11 @@
 //! `cargo xtask demo`: a two-node cluster with a web app, shown step by step, and nothing left afterwards.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{server, setup};
+use crate::{image_root, server, setup};
 
 struct Demo {
     cox: PathBuf,
@@ -29,7 +29,7 @@ pub fn run() -> Result<()> {
 impl Demo {
     fn show(&self) -> Result<()> {
         self.cox(&["up", "-d", "--nodes", "2", "--no-merge"])?;
-        let root = image_root(&self.data)?;
+        let root = image_root::make(&self.data)?;
         let root = root.to_string_lossy().into_owned();
         for tag in ["busybox:1", "busybox:2"] {
             self.cox(&["image", "build", "--from", &root, "-t", tag])?;
@@ -61,17 +61,4 @@ fn step(command: &mut Command, shown: &str) -> Result<()> {
         bail!("{shown} failed");
     }
     Ok(())
-}
-
-/// The file system of an image with busybox and all its commands.
-fn image_root(dir: &Path) -> Result<PathBuf> {
-    let root = dir.join("image-root");
-    std::fs::create_dir_all(root.join("bin"))?;
-    std::fs::create_dir_all(root.join("tmp"))?;
-    std::fs::copy("/bin/busybox", root.join("bin/busybox"))?;
-    let list = Command::new("/bin/busybox").arg("--list").output()?;
-    for applet in String::from_utf8_lossy(&list.stdout).lines().filter(|applet| *applet != "busybox") {
-        std::os::unix::fs::symlink("busybox", root.join("bin").join(applet))?;
-    }
-    Ok(root)
 }

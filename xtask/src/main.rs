@@ -3,6 +3,7 @@
 mod answers;
 mod bench;
 mod demo;
+mod image_root;
 mod schema;
 mod server;
 mod setup;
@@ -26,7 +27,7 @@ enum Command {
     Test,
     /// Replays recorded exchanges with upstream's API server and prints each topic's share.
     Answers(answers::Args),
-    /// Measures the API over TLS: rates, latencies, memory.
+    /// Measures the API over TLS, real pods, and the scheduler: rates, latencies, memory.
     Bench(bench::Args),
     /// Generates the schema table and the descriptions from registry packages (needs pip, cargo, a network).
     Schema(schema::Args),

@@ -91,6 +91,16 @@ impl Target {
 
     /// Sends a request and reads the whole answer.
     pub async fn send(&self, call: Call, within: Duration) -> Result<Raw> {
+        let answer = async {
+            let (parts, body) = self.begin(call).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            anyhow::Ok(Raw { status: parts.status.as_u16(), headers: parts.headers, body })
+        };
+        tokio::time::timeout(within, answer).await.context("no whole answer in time")?
+    }
+
+    /// Sends a request and brings the answer as it begins: its body may be a watch.
+    pub async fn begin(&self, call: Call) -> Result<http::Response<hyper::body::Incoming>> {
         let mut uri = format!("{}{}", self.base, encode(&call.path, b"/%:@!$&'()*+,;=?#-._~"));
         for (i, (key, value)) in call.query.iter().enumerate() {
             uri.push(if i == 0 { '?' } else { '&' });
@@ -109,13 +119,7 @@ impl Target {
             request = request.header("content-length", "0");
         }
         let request = request.body(Full::new(call.body.unwrap_or_default().into()))?;
-        let answer = async {
-            let response = self.client.request(request).await?;
-            let (parts, body) = response.into_parts();
-            let body = body.collect().await?.to_bytes();
-            anyhow::Ok(Raw { status: parts.status.as_u16(), headers: parts.headers, body })
-        };
-        tokio::time::timeout(within, answer).await.context("no whole answer in time")?
+        Ok(self.client.request(request).await?)
     }
 }
 
@@ -142,6 +146,11 @@ pub struct Running {
 impl Running {
     /// Starts `cox up` with these flags besides its own directory and a free port, and waits until it is ready.
     pub async fn start(binary: Option<&Path>, flags: &[&str]) -> Result<Running> {
+        Running::command(binary, "up", flags).await
+    }
+
+    /// The same with another of its commands (`server`).
+    pub async fn command(binary: Option<&Path>, command: &str, flags: &[&str]) -> Result<Running> {
         let binary = match binary {
             Some(binary) => binary.to_owned(),
             None => build(false)?,
@@ -150,7 +159,7 @@ impl Running {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let log = std::fs::File::create(data.path().join("cox.log"))?;
         let child = Command::new(&binary)
-            .arg("up")
+            .arg(command)
             .arg("--data-dir")
             .arg(data.path())
             .args(["--listen", &format!("127.0.0.1:{port}"), "--no-merge"])
@@ -192,12 +201,14 @@ impl Running {
         Target::new(&self.url, token.trim(), &self.data.path().join("pki/ca.crt"))
     }
 
-    /// Its resident memory in kilobytes (`VmRSS` of proc(5)).
-    pub fn resident_kb(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        self.data.path()
     }
 
     /// What it printed.
