@@ -2,6 +2,7 @@
 
 pub mod capability;
 pub mod cgroup;
+pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
