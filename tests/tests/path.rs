@@ -43,6 +43,19 @@ fn a_web_app_on_two_nodes() {
     let index = cluster.kubectl(&["exec", &first, "--", "cat", "/config/index.html"]);
     assert!(index.contains("hello from the config map"));
 
+    // === the same through the API server ===
+    let raw = |cluster: &Cluster, path: &str| cluster.kubectl(&["get", "--raw", path]);
+    let by_number = raw(&cluster, "/api/v1/namespaces/default/services/web:80/proxy/pod");
+    assert!(by_number.starts_with("web-"), "a pod answers: {by_number}");
+    let own = raw(&cluster, &format!("/api/v1/namespaces/default/pods/{first}/proxy/pod"));
+    assert_eq!(own.trim(), first, "the pod that was meant answers");
+    let page = raw(&cluster, "/api/v1/namespaces/default/services/http:web:http/proxy/");
+    assert!(page.contains("hello from the config map"), "{page}");
+    assert_eq!(raw(&cluster, "/api/v1/nodes/node-2/proxy/healthz"), "ok");
+    let refused = cluster.kubectl_output(&["get", "--raw", "/api/v1/namespaces/default/services/web:81/proxy/"]);
+    let refused = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.contains("no service port 81 found for service \"web\""), "{refused}");
+
     // === exec and exit codes ===
     let out = cluster.kubectl_output(&["exec", &first, "--", "sh", "-c", "echo out; echo err >&2; exit 7"]);
     assert_eq!((out.status.code(), String::from_utf8_lossy(&out.stdout).as_ref()), (Some(7), "out\n"));

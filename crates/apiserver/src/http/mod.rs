@@ -4,6 +4,7 @@ mod accept;
 mod deadline;
 mod discovery;
 mod encode;
+mod forward;
 mod guard;
 mod handle;
 mod info;

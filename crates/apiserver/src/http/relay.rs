@@ -1,4 +1,5 @@
 //! Subresources that a node answers: a pod's log, exec, attach, port-forward. The bytes are passed through.
+//! What is proxied is in `forward`.
 //! Source: <https://kubernetes.io/docs/concepts/architecture/control-plane-node-communication/#apiserver-to-kubelet>
 
 use std::net::{IpAddr, SocketAddr};
@@ -10,11 +11,13 @@ use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, UPGRADE};
 use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, BodyStream, Empty};
 use hyper::body::{Bytes, Incoming};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio_rustls::TlsConnector;
 
+use super::forward;
 use super::reply::{Answered, Reply, pieces};
 use super::target::{Query, ResourcePath};
 use crate::auth::{MASTERS, User};
@@ -38,16 +41,15 @@ pub(super) async fn answer(
     request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
     let subresource = target.subresource.as_deref().unwrap_or_default().to_owned();
+    if subresource == "proxy" {
+        return forward::answer(server, user, &target, request).await;
+    }
     let name = target.name.clone().unwrap_or_default();
     // An upgrade by GET does what a POST does: it needs the right to create.
     let verb = if subresource == "log" { Verb::Get } else { Verb::Create };
     let mut call = Request::new(verb, target.resource.clone()).name(&name).subresource(&subresource);
     call.namespace.clone_from(&target.namespace);
     server.authorize(user, &call)?;
-    if subresource == "proxy" {
-        let message = format!("{}/proxy is not served yet", target.resource.plural);
-        return Err(Status::new(501, Reason::MethodNotAllowed, message));
-    }
     let namespace = target.namespace.clone().unwrap_or_default();
     let pod = read(server, "pods", &namespace, &name).await?;
     let query = Query::parse(request.uri().query().unwrap_or_default());
@@ -75,7 +77,7 @@ pub(super) async fn answer(
     pass(server, address, &uri, request).await
 }
 
-async fn read(server: &ApiServer, plural: &str, namespace: &str, name: &str) -> Result<Value, Status> {
+pub(super) async fn read(server: &ApiServer, plural: &str, namespace: &str, name: &str) -> Result<Value, Status> {
     let call = Request::new(Verb::Get, Resource::new("", "v1", plural)).namespace(namespace).name(name);
     match server.call_authorized(&User::admin(), call).await?.response {
         Response::Object { object, .. } => Ok(object.value()),
@@ -112,7 +114,7 @@ fn container(pod: &Value, name: &str, wanted: Option<&str>) -> Result<String, St
 }
 
 /// Where the node's kubelet listens.
-async fn address(server: &ApiServer, name: &str) -> Result<SocketAddr, Status> {
+pub(super) async fn address(server: &ApiServer, name: &str) -> Result<SocketAddr, Status> {
     let node = read(server, "nodes", "", name).await?;
     let addresses = node["status"]["addresses"].as_array().into_iter().flatten();
     let ip = addresses
@@ -125,16 +127,18 @@ async fn address(server: &ApiServer, name: &str) -> Result<SocketAddr, Status> {
     }
 }
 
+/// How this server shows kubelets who it is.
+pub(super) fn kubelet_client(server: &ApiServer) -> Result<Arc<rustls::ClientConfig>, Status> {
+    let identity =
+        server.config().pki.client("kube-apiserver-kubelet-client", &[MASTERS]).map_err(Status::internal)?;
+    server.config().pki.client_config(Some(&identity)).map_err(Status::internal)
+}
+
 async fn pass(server: &Arc<ApiServer>, address: SocketAddr, uri: &str, mut request: http::Request<Incoming>) -> Result<Answered, Status> {
     let unreachable = |error: &dyn std::fmt::Display| {
         Status::internal(format!("error dialing backend: dial tcp {address}: {error}"))
     };
-    let identity = server
-        .config()
-        .pki
-        .client("kube-apiserver-kubelet-client", &[MASTERS])
-        .map_err(Status::internal)?;
-    let tls = server.config().pki.client_config(Some(&identity)).map_err(Status::internal)?;
+    let tls = kubelet_client(server)?;
     let stream = server.config().dialer.dial(address).await.map_err(|error| unreachable(&error))?;
     let stream = TlsConnector::from(tls)
         .connect(ServerName::IpAddress(address.ip().into()), stream)
@@ -155,15 +159,7 @@ async fn pass(server: &Arc<ApiServer>, address: SocketAddr, uri: &str, mut reque
     let forwarded = forwarded.body(Empty::<Bytes>::new()).map_err(Status::internal)?;
     let mut answer = sender.send_request(forwarded).await.map_err(|error| unreachable(&error))?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let upstream = hyper::upgrade::on(&mut answer);
-        let client = hyper::upgrade::on(&mut request);
-        server.env().spawn(async move {
-            let (Ok(upstream), Ok(client)) = tokio::join!(upstream, client) else { return };
-            let (mut upstream, mut client) = (TokioIo::new(upstream), TokioIo::new(client));
-            // Either side may go at any time.
-            let _ = tokio::io::copy_bidirectional(&mut upstream, &mut client).await;
-            drop(sender);
-        });
+        couple(server, hyper::upgrade::on(&mut answer), hyper::upgrade::on(&mut request));
         let mut switched = Answered::new(Reply::Whole(Bytes::new()));
         *switched.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         copy_headers(answer.headers(), switched.headers_mut());
@@ -180,6 +176,16 @@ async fn pass(server: &Arc<ApiServer>, address: SocketAddr, uri: &str, mut reque
         answered.headers_mut().insert(CONTENT_TYPE, media_type);
     }
     Ok(answered)
+}
+
+/// Carries bytes both ways between two upgraded connections until one side goes.
+pub(super) fn couple(server: &ApiServer, upstream: OnUpgrade, client: OnUpgrade) {
+    server.env().spawn(async move {
+        let (Ok(upstream), Ok(client)) = tokio::join!(upstream, client) else { return };
+        let (mut upstream, mut client) = (TokioIo::new(upstream), TokioIo::new(client));
+        // Either side may go at any time.
+        let _ = tokio::io::copy_bidirectional(&mut upstream, &mut client).await;
+    });
 }
 
 /// What makes an upgrade; credentials stay here.

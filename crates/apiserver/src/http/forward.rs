@@ -1,0 +1,332 @@
+//! The `proxy` subresource of pods, services and nodes: HTTP and upgrades to what they serve.
+//! Source: <https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls>
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use cox_api::{Reason, Request, Status, Verb};
+use futures::StreamExt;
+use http::header::{
+    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderValue, Method, StatusCode};
+use http_body_util::BodyStream;
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use serde_json::Value;
+use tokio_rustls::TlsConnector;
+
+use super::relay::{address, couple, kubelet_client, read};
+use super::reply::{Answered, Reply};
+use super::target::ResourcePath;
+use crate::auth::User;
+use crate::server::ApiServer;
+
+/// Headers that concern one connection alone (RFC 9110, 7.6.1).
+const HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+];
+
+/// Where a request goes.
+struct Backend {
+    address: SocketAddr,
+    /// With this server's credentials: a kubelet.
+    kubelet: bool,
+}
+
+/// Passes a request on to a pod, a pod behind a service, or a node.
+pub(super) async fn answer(
+    server: &Arc<ApiServer>,
+    user: &User,
+    target: &ResourcePath,
+    request: http::Request<Incoming>,
+) -> Result<Answered, Status> {
+    let verb = match *request.method() {
+        Method::POST => Verb::Create,
+        Method::PUT => Verb::Update,
+        Method::PATCH => Verb::Patch,
+        Method::DELETE => Verb::Delete,
+        Method::GET | Method::HEAD | Method::OPTIONS => Verb::Get,
+        _ => return Err(Status::method_not_allowed("", &target.resource.plural, request.method().as_str())),
+    };
+    let asked = target.name.clone().unwrap_or_default();
+    let mut call = Request::new(verb, target.resource.clone()).name(&asked).subresource("proxy");
+    call.namespace.clone_from(&target.namespace);
+    server.authorize(user, &call)?;
+    let kind = target.resource.plural.trim_end_matches('s');
+    let (scheme, name, port) =
+        split(&asked).ok_or_else(|| Status::bad_request(format!("invalid {kind} request {asked:?}")))?;
+    if scheme == "https" {
+        let message = format!("{kind}s/proxy over https is not served yet; ask for {name}:{port} without a scheme");
+        return Err(Status::new(501, Reason::MethodNotAllowed, message));
+    }
+    let namespace = target.namespace.as_deref().unwrap_or_default();
+    let backend = match kind {
+        "pod" => pod(server, namespace, name, port).await?,
+        "service" => service(server, namespace, name, port).await?,
+        _ => node(server, name, port).await?,
+    };
+    let path = request.uri().path();
+    // Without a slash, what a page refers to would be looked for beside it.
+    if target.rest.is_empty() && !path.ends_with('/') && matches!(*request.method(), Method::GET | Method::HEAD) {
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        let mut moved = Answered::new(Reply::Whole(Bytes::new()));
+        *moved.status_mut() = StatusCode::MOVED_PERMANENTLY;
+        let location = HeaderValue::from_str(&format!("{path}/{query}")).map_err(Status::internal)?;
+        moved.headers_mut().insert(LOCATION, location);
+        return Ok(moved);
+    }
+    pass(server, &backend, &target.rest, request).await
+}
+
+/// `[SCHEME:]NAME[:PORT]`, or none where it is none of these.
+fn split(text: &str) -> Option<(&str, &str, &str)> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (scheme, name, port) = match parts.as_slice() {
+        [name] => ("", *name, ""),
+        [name, port] => ("", *name, *port),
+        [scheme, name, port] => (*scheme, *name, *port),
+        _ => return None,
+    };
+    (matches!(scheme, "" | "http" | "https") && !name.is_empty()).then_some((scheme, name, port))
+}
+
+fn unavailable(message: impl Into<String>) -> Status {
+    Status::new(503, Reason::ServiceUnavailable, message)
+}
+
+/// An address of the cluster: never this machine's loopback or its neighbours' link-local addresses.
+fn allowed(text: &str) -> Result<IpAddr, Status> {
+    let ip: IpAddr = text.parse().map_err(|_| Status::internal(format!("{text:?} is no address")))?;
+    let link_local = match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || link_local {
+        return Err(Status::bad_request("address not allowed"));
+    }
+    Ok(ip)
+}
+
+fn number(port: &str) -> Result<u16, Status> {
+    port.parse().map_err(|_| unavailable(format!("error trying to reach service: dial tcp: unknown port tcp/{port}")))
+}
+
+async fn pod(server: &ApiServer, namespace: &str, name: &str, port: &str) -> Result<Backend, Status> {
+    let pod = read(server, "pods", namespace, name).await?;
+    let ip = pod["status"]["podIP"].as_str().unwrap_or_default();
+    if ip.is_empty() {
+        return Err(Status::bad_request("address not allowed"));
+    }
+    let port = if port.is_empty() {
+        // The first port that any container names, else that of the scheme.
+        let mut ports = pod["spec"]["containers"].as_array().into_iter().flatten();
+        let named = ports.find_map(|container| container["ports"][0]["containerPort"].as_u64());
+        named.and_then(|port| u16::try_from(port).ok()).unwrap_or(80)
+    } else {
+        number(port)?
+    };
+    Ok(Backend { address: SocketAddr::new(allowed(ip)?, port), kubelet: false })
+}
+
+async fn service(server: &ApiServer, namespace: &str, name: &str, port: &str) -> Result<Backend, Status> {
+    let service = read(server, "services", namespace, name).await?;
+    let wanted = match port.parse::<u64>() {
+        Ok(number) => {
+            let mut ports = service["spec"]["ports"].as_array().into_iter().flatten();
+            let found = ports.find(|known| known["port"].as_u64() == Some(number));
+            let found = found.ok_or_else(|| unavailable(format!("no service port {number} found for service {name:?}")))?;
+            found["name"].as_str().unwrap_or_default()
+        }
+        Err(_) => port,
+    };
+    let endpoints = read(server, "endpoints", namespace, name).await.map_err(|error| {
+        if error.is_not_found() { Status::not_found("", "services", name) } else { error }
+    })?;
+    let ready = ready(&endpoints, wanted);
+    if ready.is_empty() {
+        return Err(unavailable(format!("no endpoints available for service {name:?}")));
+    }
+    let (ip, port) = ready[server.env().chance().below(ready.len() as u64) as usize];
+    Ok(Backend { address: SocketAddr::new(allowed(ip)?, port), kubelet: false })
+}
+
+/// What is ready of a service's port.
+fn ready<'a>(endpoints: &'a Value, port: &str) -> Vec<(&'a str, u16)> {
+    let mut found = Vec::new();
+    for subset in endpoints["subsets"].as_array().into_iter().flatten() {
+        let mut ports = subset["ports"].as_array().into_iter().flatten();
+        let named = ports.find(|known| known["name"].as_str().unwrap_or_default() == port);
+        let number = named.and_then(|known| known["port"].as_u64()).and_then(|number| u16::try_from(number).ok());
+        let Some(number) = number else { continue };
+        let addresses = subset["addresses"].as_array().into_iter().flatten();
+        found.extend(addresses.filter_map(|address| Some((address["ip"].as_str()?, number))));
+    }
+    found
+}
+
+async fn node(server: &ApiServer, name: &str, port: &str) -> Result<Backend, Status> {
+    let kubelet = address(server, name).await?;
+    if port.is_empty() || port == kubelet.port().to_string() {
+        return Ok(Backend { address: kubelet, kubelet: true });
+    }
+    Ok(Backend { address: SocketAddr::new(allowed(&kubelet.ip().to_string())?, number(port)?), kubelet: false })
+}
+
+async fn pass(
+    server: &Arc<ApiServer>,
+    backend: &Backend,
+    rest: &str,
+    mut request: http::Request<Incoming>,
+) -> Result<Answered, Status> {
+    let unreachable = |error: &dyn std::fmt::Display| unavailable(format!("error trying to reach service: {error}"));
+    let to = backend.address;
+    let dialled = server.config().dialer.dial(to).await;
+    let stream = dialled.map_err(|error| unreachable(&format!("dial tcp {to}: {error}")))?;
+    let mut sender = if backend.kubelet {
+        let tls = TlsConnector::from(kubelet_client(server)?);
+        let stream = tls.connect(ServerName::IpAddress(to.ip().into()), stream).await.map_err(|error| unreachable(&error))?;
+        speak(server, stream).await
+    } else {
+        speak(server, stream).await
+    }
+    .map_err(|error| unreachable(&error))?;
+    let path = request.uri().path().to_owned();
+    let prefix = path.strip_suffix(rest).unwrap_or(&path).trim_end_matches('/').to_owned();
+    let client = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
+    let uri = match request.uri().query() {
+        Some(query) => format!("/{rest}?{query}"),
+        None => format!("/{rest}"),
+    };
+    let (parts, body) = request.into_parts();
+    let mut forwarded = http::Request::builder().method(parts.method).uri(uri).body(body).map_err(Status::internal)?;
+    let text = |text: &str| HeaderValue::from_str(text).map_err(Status::internal);
+    let headers = forwarded.headers_mut();
+    copy(&parts.headers, headers, client.is_some());
+    // Who called was settled here; their credentials are none of the backend's business.
+    headers.remove(AUTHORIZATION);
+    if let Some(host) = parts.headers.get(HOST) {
+        headers.insert("x-forwarded-host", host.clone());
+    }
+    headers.insert(HOST, text(&to.to_string())?);
+    headers.insert("x-forwarded-uri", text(&path)?);
+    headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+    let mut answer = sender.send_request(forwarded).await.map_err(|error| unreachable(&error))?;
+    let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if switched {
+        let client = client.ok_or_else(|| unavailable("the backend switched protocols without being asked"))?;
+        couple(server, hyper::upgrade::on(&mut answer), client);
+    }
+    let (parts, body) = answer.into_parts();
+    let reply = if switched {
+        Reply::Whole(Bytes::new())
+    } else {
+        let length = hyper::body::Body::size_hint(&body).exact();
+        let frames = BodyStream::new(body)
+            .filter_map(|frame| std::future::ready(frame.ok().and_then(|frame| frame.into_data().ok())));
+        Reply::Pieces(frames.boxed(), length, Some(Box::new(sender)))
+    };
+    let mut answered = Answered::new(reply);
+    *answered.status_mut() = parts.status;
+    copy(&parts.headers, answered.headers_mut(), switched);
+    let inside = parts.headers.get(LOCATION).and_then(|location| location.to_str().ok()).and_then(|location| {
+        let own = location.strip_prefix(&format!("http://{to}")).unwrap_or(location);
+        own.starts_with('/').then(|| format!("{prefix}{own}"))
+    });
+    if let Some(inside) = inside {
+        answered.headers_mut().insert(LOCATION, text(&inside)?);
+    }
+    Ok(answered)
+}
+
+async fn speak<S>(server: &ApiServer, stream: S) -> hyper::Result<hyper::client::conn::http1::SendRequest<Incoming>>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    server.env().spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%error, "connection to a backend");
+        }
+    });
+    Ok(sender)
+}
+
+/// Copies what is meant for the other end; what makes an upgrade too, where one is under way.
+fn copy(from: &HeaderMap, to: &mut HeaderMap, upgrade: bool) {
+    for (name, value) in from {
+        let upgrades = upgrade && (name == UPGRADE || name == CONNECTION);
+        if upgrades || !HOP_BY_HOP.contains(name) {
+            to.append(name.clone(), value.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_with_scheme_and_port() {
+        let cases = [
+            ("web", Some(("", "web", ""))),
+            ("web:80", Some(("", "web", "80"))),
+            ("http:web:http", Some(("http", "web", "http"))),
+            ("https:web:", Some(("https", "web", ""))),
+            ("ftp:web:21", None),
+            (":80", None),
+            ("", None),
+            ("a:b:c:d", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(split(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_ready_addresses_of_the_named_port() {
+        let endpoints = json!({"subsets": [
+            {"addresses": [{"ip": "10.42.0.2"}], "notReadyAddresses": [{"ip": "10.42.0.3"}], "ports": [{"name": "a", "port": 1}, {"name": "b", "port": 2}]},
+            {"addresses": [{"ip": "10.42.0.4"}], "ports": [{"port": 3}]},
+        ]});
+        assert_eq!(ready(&endpoints, "b"), [("10.42.0.2", 2)]);
+        assert_eq!(ready(&endpoints, ""), [("10.42.0.4", 3)]);
+        assert!(ready(&endpoints, "c").is_empty());
+    }
+
+    #[test]
+    fn the_machine_itself_is_no_backend() {
+        for text in ["127.0.0.1", "169.254.169.254", "0.0.0.0", "::1", "fe80::1"] {
+            assert_eq!(allowed(text).unwrap_err().message(), "address not allowed", "{text}");
+        }
+        assert!(allowed("10.42.0.2").is_ok());
+    }
+
+    #[test]
+    fn connection_headers_stay() {
+        let mut from = HeaderMap::new();
+        for (name, value) in [("connection", "upgrade"), ("upgrade", "websocket"), ("te", "trailers"), ("x-a", "b")] {
+            from.insert(name, HeaderValue::from_static(value));
+        }
+        let names = |upgrade| {
+            let mut to = HeaderMap::new();
+            copy(&from, &mut to, upgrade);
+            let mut names: Vec<String> = to.keys().map(ToString::to_string).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(false), ["x-a"]);
+        assert_eq!(names(true), ["connection", "upgrade", "x-a"]);
+    }
+}
