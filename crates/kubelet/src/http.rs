@@ -11,6 +11,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::dial;
+
 /// How much of a body is read. Source: upstream's probe limit, 10 KiB.
 const BODY_BYTES_MAX: usize = 10 * 1024;
 
@@ -18,7 +20,8 @@ const BODY_BYTES_MAX: usize = 10 * 1024;
 pub(crate) async fn get(host: &str, port: u16, path: &str, headers: &[(&str, &str)], tls: bool, timeout: Duration) -> Result<(u16, String), String> {
     let url = format!("{}://{host}:{port}{path}", if tls { "https" } else { "http" });
     let answer = async {
-        let stream = TcpStream::connect((host, port)).await.map_err(|error| format!("Get \"{url}\": dial tcp {host}:{port}: connect: {error}"))?;
+        let stream = TcpStream::connect((host, port)).await;
+        let stream = stream.map_err(|error| format!("Get \"{url}\": {}", dial::failure(format_args!("{host}:{port}"), &error)))?;
         if tls {
             let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
             let connector = tokio_rustls::TlsConnector::from(Arc::new(trusting_config()?));
