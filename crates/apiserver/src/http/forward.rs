@@ -5,13 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use cox_api::{Reason, Request, Status, Verb};
-use futures::StreamExt;
 use http::header::{
     AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderValue, Method, StatusCode};
-use http_body_util::BodyStream;
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -230,10 +228,7 @@ async fn pass(
     let reply = if switched {
         Reply::Whole(Bytes::new())
     } else {
-        let length = hyper::body::Body::size_hint(&body).exact();
-        let frames = BodyStream::new(body)
-            .filter_map(|frame| std::future::ready(frame.ok().and_then(|frame| frame.into_data().ok())));
-        Reply::Pieces(frames.boxed(), length, Some(Box::new(sender)))
+        Reply::Passed(body, Some(Box::new(sender)))
     };
     let mut answered = Answered::new(reply);
     *answered.status_mut() = parts.status;
@@ -311,6 +306,27 @@ mod tests {
             assert_eq!(allowed(text).unwrap_err().message(), "address not allowed", "{text}");
         }
         assert!(allowed("10.42.0.2").is_ok());
+    }
+
+    /// A backend that goes halfway through a chunked body must not look like one that has said all.
+    #[tokio::test]
+    async fn half_a_body_is_an_error() {
+        use http_body_util::{BodyExt, Empty};
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let (near, mut far) = tokio::io::duplex(4096);
+        let backend = async move {
+            let _ = far.read(&mut [0; 1024]).await;
+            let _ = far.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n").await;
+        };
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(near)).await.unwrap();
+        let ask = async {
+            let request = http::Request::builder().uri("/").body(Empty::<Bytes>::new()).unwrap();
+            let answer = sender.send_request(request).await.unwrap();
+            Reply::Passed(answer.into_body(), None).collect().await.map(|body| body.to_bytes())
+        };
+        let (_, _, body) = tokio::join!(connection, backend, ask);
+        assert!(body.is_err(), "{body:?}");
     }
 
     #[test]

@@ -6,10 +6,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use cox_api::{Reason, Request, Resource, Response, Status, Verb};
-use futures::StreamExt;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, UPGRADE};
 use http::{HeaderValue, StatusCode};
-use http_body_util::{BodyExt, BodyStream, Empty};
+use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -18,7 +17,7 @@ use serde_json::Value;
 use tokio_rustls::TlsConnector;
 
 use super::forward;
-use super::reply::{Answered, Reply, pieces};
+use super::reply::{Answered, Reply};
 use super::target::{Query, ResourcePath};
 use crate::auth::{MASTERS, User};
 use crate::server::ApiServer;
@@ -169,12 +168,9 @@ async fn pass(server: &Arc<ApiServer>, address: SocketAddr, uri: &str, mut reque
         return Err(refused(answer).await);
     }
     let media_type = answer.headers().get(CONTENT_TYPE).cloned();
-    let stream = BodyStream::new(answer.into_body())
-        .filter_map(|frame| std::future::ready(frame.ok().and_then(|frame| frame.into_data().ok())));
-    let mut answered = pieces("text/plain", stream.map(move |bytes| { let _keep = &sender; bytes }).boxed(), None);
-    if let Some(media_type) = media_type {
-        answered.headers_mut().insert(CONTENT_TYPE, media_type);
-    }
+    let mut answered = Answered::new(Reply::Passed(answer.into_body(), Some(Box::new(sender))));
+    let media_type = media_type.unwrap_or(HeaderValue::from_static("text/plain"));
+    answered.headers_mut().insert(CONTENT_TYPE, media_type);
     Ok(answered)
 }
 

@@ -1,6 +1,5 @@
 //! Bodies of answers: whole, or piece by piece.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -8,7 +7,7 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, Stream};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 /// The body of an answer.
 pub enum Reply {
@@ -16,6 +15,8 @@ pub enum Reply {
     Whole(Bytes),
     /// Piece by piece, with the number of bytes where it is known, and what is kept until it is over.
     Pieces(BoxStream<'static, Bytes>, Option<u64>, Held),
+    /// As a backend sends it. One that breaks off breaks this answer off too: half a body never looks whole.
+    Passed(Incoming, Held),
 }
 
 /// What is dropped when an answer is over: sent, or given up.
@@ -23,23 +24,29 @@ pub type Held = Option<Box<dyn std::any::Any + Send>>;
 
 impl Body for Reply {
     type Data = Bytes;
-    type Error = Infallible;
+    /// A backend's; what is made here never fails.
+    type Error = hyper::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match &mut *self {
             Reply::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Reply::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Reply::Pieces(pieces, ..) => {
                 Pin::new(pieces).poll_next(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
             }
+            Reply::Passed(body, _) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Reply::Whole(bytes) if bytes.is_empty())
+        match self {
+            Reply::Whole(bytes) => bytes.is_empty(),
+            Reply::Pieces(..) => false,
+            Reply::Passed(body, _) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -47,6 +54,7 @@ impl Body for Reply {
             Reply::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Reply::Pieces(_, Some(length), _) => SizeHint::with_exact(*length),
             Reply::Pieces(_, None, _) => SizeHint::default(),
+            Reply::Passed(body, _) => body.size_hint(),
         }
     }
 }
@@ -54,7 +62,7 @@ impl Body for Reply {
 impl Reply {
     /// Keeps something until everything was sent. What is there at once counts as sent.
     pub fn hold(&mut self, what: impl Send + 'static) {
-        if let Reply::Pieces(_, _, held) = self {
+        if let Reply::Pieces(_, _, held) | Reply::Passed(_, held) = self {
             *held = Some(Box::new((held.take(), what)));
         }
     }
