@@ -12,6 +12,7 @@ mod db;
 mod describe;
 mod error;
 pub mod http;
+mod metrics;
 pub mod pki;
 pub mod proxy;
 mod registry;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use cox_api::{Kind, Resource, kinds};
+use cox_api::{Kind, KindInfo, Resource, kinds};
 
 use crate::sub::{Special, Virtual};
 
@@ -39,6 +39,14 @@ pub(crate) fn find(resource: &Resource) -> Option<Served> {
     // A lookup by borrowed names: the lifetimes of the table's own are longer.
     let table: &BTreeMap<(&str, &str, &str), Served> = table();
     table.get(&name).copied()
+}
+
+/// The fixed facts of everything that is served.
+pub(crate) fn infos() -> impl Iterator<Item = &'static KindInfo> {
+    table().values().map(|served| match served {
+        Served::Kind(kind) => kind.info(),
+        Served::Virtual(one) => one.info(),
+    })
 }
 
 /// Whether any resource of a group and version is served.

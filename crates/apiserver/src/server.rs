@@ -92,20 +92,7 @@ impl ApiServer {
     /// # Errors
     /// 403.
     pub fn authorize(&self, user: &User, request: &Request) -> Result<(), Status> {
-        let field_selector = request.options.field_selector.as_deref().unwrap_or_default();
-        // A list of one name is as good as a get, for rules that name names.
-        let selected = field_selector.strip_prefix("metadata.name=").unwrap_or_default();
-        self.authorizer.require(&Attributes {
-            user,
-            verb: request.verb.as_str(),
-            group: &request.resource.group,
-            resource: &request.resource.plural,
-            subresource: request.subresource.as_deref().unwrap_or_default(),
-            namespace: request.namespace.as_deref().unwrap_or_default(),
-            name: request.name.as_deref().unwrap_or(selected),
-            path: "",
-            field_selector,
-        })
+        self.authorizer.require(&Attributes::call(user, request))
     }
 
     /// Answers a call that may be made; there may be warnings for a refusal too.

@@ -1,7 +1,7 @@
 //! What somebody wants to do, as authorizers see it.
 
 use cox_api::status::qualified;
-use cox_api::{Reason, Status};
+use cox_api::{Reason, Request, Status};
 use serde_json::json;
 
 use super::User;
@@ -48,6 +48,24 @@ impl<'a> Attributes<'a> {
     /// An attempt on a resource of the cluster; the other parts are set by hand.
     pub fn resource(user: &'a User, verb: &'a str, group: &'a str, resource: &'a str) -> Attributes<'a> {
         Attributes { group, resource, ..Attributes::path(user, verb, "") }
+    }
+
+    /// What a call attempts.
+    pub fn call(user: &'a User, request: &'a Request) -> Attributes<'a> {
+        let field_selector = request.options.field_selector.as_deref().unwrap_or_default();
+        // A list of one name is as good as a get, for rules that name names.
+        let selected = field_selector.strip_prefix("metadata.name=").unwrap_or_default();
+        Attributes {
+            user,
+            verb: request.verb.as_str(),
+            group: &request.resource.group,
+            resource: &request.resource.plural,
+            subresource: request.subresource.as_deref().unwrap_or_default(),
+            namespace: request.namespace.as_deref().unwrap_or_default(),
+            name: request.name.as_deref().unwrap_or(selected),
+            path: "",
+            field_selector,
+        }
     }
 
     /// Whether a verb leaves things as they are.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::accept::{Encoding, Form, Shape};
 use super::reply::{Answered, whole};
 use super::table::{self, Include};
+use super::ticket::Ticket;
 use super::{json as splice, watch};
 
 /// What an answer is about.
@@ -20,6 +21,8 @@ pub struct About {
     pub now: Timestamp,
     /// The type of lists and objects in Go's words, for messages.
     pub go_name: String,
+    /// What goes along with the request.
+    pub(super) ticket: Ticket,
 }
 
 /// Makes the answer.

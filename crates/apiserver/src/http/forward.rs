@@ -19,7 +19,8 @@ use tokio_rustls::TlsConnector;
 use super::relay::{address, couple, kubelet_client, read};
 use super::reply::{Answered, Reply};
 use super::target::ResourcePath;
-use crate::auth::User;
+use super::ticket::Ticket;
+use crate::auth::{Attributes, User};
 use crate::server::ApiServer;
 
 /// Headers that concern one connection alone (RFC 9110, 7.6.1).
@@ -46,6 +47,7 @@ pub(super) async fn answer(
     server: &Arc<ApiServer>,
     user: &User,
     target: &ResourcePath,
+    ticket: &Ticket,
     request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
     let verb = match *request.method() {
@@ -59,7 +61,7 @@ pub(super) async fn answer(
     let asked = target.name.clone().unwrap_or_default();
     let mut call = Request::new(verb, target.resource.clone()).name(&asked).subresource("proxy");
     call.namespace.clone_from(&target.namespace);
-    server.authorize(user, &call)?;
+    ticket.authorize(&Attributes::call(user, &call))?;
     let kind = target.resource.plural.trim_end_matches('s');
     let (scheme, name, port) =
         split(&asked).ok_or_else(|| Status::bad_request(format!("invalid {kind} request {asked:?}")))?;
@@ -83,7 +85,7 @@ pub(super) async fn answer(
         moved.headers_mut().insert(LOCATION, location);
         return Ok(moved);
     }
-    pass(server, &backend, &target.rest, request).await
+    pass(server, &backend, &target.rest, ticket, request).await
 }
 
 /// `[SCHEME:]NAME[:PORT]`, or none where it is none of these.
@@ -184,6 +186,7 @@ async fn pass(
     server: &Arc<ApiServer>,
     backend: &Backend,
     rest: &str,
+    ticket: &Ticket,
     mut request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
     let unreachable = |error: &dyn std::fmt::Display| unavailable(format!("error trying to reach service: {error}"));
@@ -222,7 +225,7 @@ async fn pass(
     let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
     if switched {
         let client = client.ok_or_else(|| unavailable("the backend switched protocols without being asked"))?;
-        couple(server, hyper::upgrade::on(&mut answer), client);
+        couple(server, ticket, hyper::upgrade::on(&mut answer), client);
     }
     let (parts, body) = answer.into_parts();
     let reply = if switched {

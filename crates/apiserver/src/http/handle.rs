@@ -15,8 +15,10 @@ use super::table::Include;
 use super::target::{Query, ResourcePath, decode_percent};
 use super::guard::Use;
 use super::info::Info;
+use super::ticket::Ticket;
 use super::{deadline, options, relay, system, warnings};
 use crate::auth::{ANONYMOUS, Attributes, Impersonation, UNAUTHENTICATED, User, impersonate};
+use crate::metrics::Login;
 use crate::registry::{self, Served};
 use crate::server::ApiServer;
 
@@ -44,12 +46,14 @@ pub(super) async fn handle(server: Arc<ApiServer>, connection: Arc<Connection>, 
     let form = fallback_form(request.headers());
     let in_use = connection.used.begin();
     let info = Info::of(&request);
-    let answered = match admit(&server, &connection, &info, request).await {
+    let ticket = Ticket::new(&server, &info, &request);
+    let answered = match admit(&server, &connection, &info, &ticket, request).await {
         Ok(answered) => answered,
         Err(status) => encode::refusal(&status, form),
     };
     let mut answered = if gzip { super::system::compress(answered) } else { answered };
-    answered.body_mut().hold(in_use);
+    ticket.answered(&answered);
+    answered.body_mut().hold((in_use, ticket));
     answered
 }
 
@@ -58,6 +62,7 @@ async fn admit(
     server: &Arc<ApiServer>,
     connection: &Connection,
     info: &Info,
+    ticket: &Ticket,
     request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
     let time = if info.is_long_running() {
@@ -65,12 +70,27 @@ async fn admit(
     } else {
         Some(deadline::of(&info.query, server.config().limits.request_time_max)?)
     };
-    let user = who(server, connection, &info.path, request.headers())?;
+    let user = match who(server, connection, &info.path, request.headers()) {
+        Ok(user) => user,
+        Err(status) => {
+            let shown = request.headers().contains_key(AUTHORIZATION);
+            ticket.logged_in(if shown { Login::Error } else { Login::Failure }, "");
+            return Err(status);
+        }
+    };
+    ticket.logged_in(Login::Success, &user.name);
     let user = act_as(server, user, request.headers())?;
-    let Some(time) = time else { return route(server, connection, &user, info, request).await };
-    let _counted = server.service().in_flight.enter(&user, info.sort())?;
-    let answered = tokio::time::timeout(time, route(server, connection, &user, info, request)).await;
-    answered.unwrap_or_else(|_| Err(deadline::passed()))
+    let Some(time) = time else { return route(server, connection, &user, info, ticket, request).await };
+    let _counted = server
+        .service()
+        .in_flight
+        .enter(&user, info.sort(), ticket.began().as_secs())
+        .inspect_err(|_| ticket.terminated(429))?;
+    let answered = tokio::time::timeout(time, route(server, connection, &user, info, ticket, request)).await;
+    answered.unwrap_or_else(|_| {
+        ticket.terminated(504);
+        Err(deadline::passed())
+    })
 }
 
 /// A header's text; empty where it isn't there.
@@ -90,14 +110,15 @@ async fn route(
     connection: &Connection,
     user: &User,
     info: &Info,
+    ticket: &Ticket,
     request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
     if let Some(target) = &info.target
         && registry::has_version(&target.resource.group, &target.resource.version)
     {
-        return on_resource(server, user, target.clone(), &info.query, request).await;
+        return on_resource(server, user, target.clone(), &info.query, ticket, request).await;
     }
-    server.authorizer().require(&Attributes::path(user, &request.method().as_str().to_lowercase(), &info.path))?;
+    ticket.authorize(&Attributes::path(user, &info.verb, &info.path))?;
     system::answer(server, connection, request).await
 }
 
@@ -152,15 +173,16 @@ async fn on_resource(
     user: &User,
     target: ResourcePath,
     query: &Query,
+    ticket: &Ticket,
     request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
     if let Some(subresource) = &target.subresource
         && relay::is_relayed(&target.resource, subresource)
     {
-        return relay::answer(server, user, target, request).await;
+        return relay::answer(server, user, target, ticket, request).await;
     }
     let Some(served) = registry::find(&target.resource) else {
-        authorize_unknown(server, user, &target, request.method())?;
+        authorize_unknown(ticket, user, &target, request.method())?;
         return Err(Status::no_such_path());
     };
     let mut target = target;
@@ -170,7 +192,7 @@ async fn on_resource(
         && let Some(name) = target.name.take()
     {
         // `/watch/.../NAME` is a watch of one object.
-        return on_named_watch(server, user, target, &name, query, request).await;
+        return on_named_watch(server, user, target, &name, query, ticket, request).await;
     }
     let purpose = match verb {
         Verb::Watch => Purpose::Watch,
@@ -183,7 +205,7 @@ async fn on_resource(
     call.subresource = target.subresource;
     // What is selected counts for the rights of nodes.
     call.options.field_selector = query.get("fieldSelector").map(str::to_owned);
-    server.authorize(user, &call)?;
+    ticket.authorize(&Attributes::call(user, &call))?;
     let form = accept::choose(request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()), purpose)?;
     call.options = options::parse(verb, query)?;
     // Server-side apply has no default: who applies has to say who they are.
@@ -194,7 +216,8 @@ async fn on_resource(
     }
     let include = Include::parse(query.get("includeObject"))?;
     call.body = body(server, verb, request).await?;
-    finish(server, user, call, served, Form { pretty: form.pretty || query.flag("pretty").unwrap_or(false), ..form }, include).await
+    let form = Form { pretty: form.pretty || query.flag("pretty").unwrap_or(false), ..form };
+    finish(server, user, call, served, form, include, ticket).await
 }
 
 async fn on_named_watch(
@@ -203,6 +226,7 @@ async fn on_named_watch(
     target: ResourcePath,
     name: &str,
     query: &Query,
+    ticket: &Ticket,
     request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
     let Some(served) = registry::find(&target.resource) else { return Err(Status::no_such_path()) };
@@ -211,13 +235,21 @@ async fn on_named_watch(
     call.name = Some(name.to_owned());
     // What is selected counts for the rights of nodes.
     call.options.field_selector = query.get("fieldSelector").map(str::to_owned);
-    server.authorize(user, &call)?;
+    ticket.authorize(&Attributes::call(user, &call))?;
     call.options = options::parse(Verb::Watch, query)?;
     let form = accept::choose(request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()), Purpose::Watch)?;
-    finish(server, user, call, served, form, Include::parse(query.get("includeObject"))?).await
+    finish(server, user, call, served, form, Include::parse(query.get("includeObject"))?, ticket).await
 }
 
-async fn finish(server: &ApiServer, user: &User, call: Request, served: Served, form: Form, include: Include) -> Result<Answered, Status> {
+async fn finish(
+    server: &ApiServer,
+    user: &User,
+    call: Request,
+    served: Served,
+    form: Form,
+    include: Include,
+    ticket: &Ticket,
+) -> Result<Answered, Status> {
     let kind = match served {
         Served::Kind(kind) => Some(kind),
         Served::Virtual(_) => None,
@@ -228,7 +260,7 @@ async fn finish(server: &ApiServer, user: &User, call: Request, served: Served, 
         let package = info.group.split('.').next().filter(|word| !word.is_empty()).unwrap_or("core");
         format!("{package}.{}", info.kind)
     });
-    let about = About { kind, include, now: server.env().now(), go_name };
+    let about = About { kind, include, now: server.env().now(), go_name, ticket: ticket.clone() };
     let mut warnings = Vec::new();
     let response = server.answer(user, call, &mut warnings).await;
     let mut answered = match response {
@@ -244,7 +276,7 @@ async fn finish(server: &ApiServer, user: &User, call: Request, served: Served, 
 }
 
 /// A resource that isn't served: whether it may be asked for comes first.
-fn authorize_unknown(server: &ApiServer, user: &User, target: &ResourcePath, method: &Method) -> Result<(), Status> {
+fn authorize_unknown(ticket: &Ticket, user: &User, target: &ResourcePath, method: &Method) -> Result<(), Status> {
     let verb = method.as_str().to_lowercase();
     let verb = match (method, &target.name) {
         (&Method::GET, None) => "list",
@@ -252,7 +284,7 @@ fn authorize_unknown(server: &ApiServer, user: &User, target: &ResourcePath, met
         (&Method::PUT, _) => "update",
         _ => verb.as_str(),
     };
-    server.authorizer().require(&Attributes {
+    ticket.authorize(&Attributes {
         subresource: target.subresource.as_deref().unwrap_or_default(),
         namespace: target.namespace.as_deref().unwrap_or_default(),
         name: target.name.as_deref().unwrap_or_default(),

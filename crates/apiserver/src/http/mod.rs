@@ -16,6 +16,7 @@ mod serve;
 mod system;
 mod table;
 mod target;
+mod ticket;
 mod warnings;
 mod watch;
 

@@ -19,7 +19,8 @@ use tokio_rustls::TlsConnector;
 use super::forward;
 use super::reply::{Answered, Reply};
 use super::target::{Query, ResourcePath};
-use crate::auth::{MASTERS, User};
+use super::ticket::Ticket;
+use crate::auth::{Attributes, MASTERS, User};
 use crate::server::ApiServer;
 
 /// Bytes of a node's refusal that are shown.
@@ -37,18 +38,19 @@ pub(super) async fn answer(
     server: &Arc<ApiServer>,
     user: &User,
     target: ResourcePath,
+    ticket: &Ticket,
     request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
     let subresource = target.subresource.as_deref().unwrap_or_default().to_owned();
     if subresource == "proxy" {
-        return forward::answer(server, user, &target, request).await;
+        return forward::answer(server, user, &target, ticket, request).await;
     }
     let name = target.name.clone().unwrap_or_default();
     // An upgrade by GET does what a POST does: it needs the right to create.
     let verb = if subresource == "log" { Verb::Get } else { Verb::Create };
     let mut call = Request::new(verb, target.resource.clone()).name(&name).subresource(&subresource);
     call.namespace.clone_from(&target.namespace);
-    server.authorize(user, &call)?;
+    ticket.authorize(&Attributes::call(user, &call))?;
     let namespace = target.namespace.clone().unwrap_or_default();
     let pod = read(server, "pods", &namespace, &name).await?;
     let query = Query::parse(request.uri().query().unwrap_or_default());
@@ -73,7 +75,7 @@ pub(super) async fn answer(
         Some(query) => format!("{path}?{query}"),
         None => path,
     };
-    pass(server, address, &uri, request).await
+    pass(server, address, &uri, ticket, request).await
 }
 
 pub(super) async fn read(server: &ApiServer, plural: &str, namespace: &str, name: &str) -> Result<Value, Status> {
@@ -133,7 +135,13 @@ pub(super) fn kubelet_client(server: &ApiServer) -> Result<Arc<rustls::ClientCon
     server.config().pki.client_config(Some(&identity)).map_err(Status::internal)
 }
 
-async fn pass(server: &Arc<ApiServer>, address: SocketAddr, uri: &str, mut request: http::Request<Incoming>) -> Result<Answered, Status> {
+async fn pass(
+    server: &Arc<ApiServer>,
+    address: SocketAddr,
+    uri: &str,
+    ticket: &Ticket,
+    mut request: http::Request<Incoming>,
+) -> Result<Answered, Status> {
     let unreachable = |error: &dyn std::fmt::Display| {
         Status::internal(format!("error dialing backend: dial tcp {address}: {error}"))
     };
@@ -158,7 +166,7 @@ async fn pass(server: &Arc<ApiServer>, address: SocketAddr, uri: &str, mut reque
     let forwarded = forwarded.body(Empty::<Bytes>::new()).map_err(Status::internal)?;
     let mut answer = sender.send_request(forwarded).await.map_err(|error| unreachable(&error))?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        couple(server, hyper::upgrade::on(&mut answer), hyper::upgrade::on(&mut request));
+        couple(server, ticket, hyper::upgrade::on(&mut answer), hyper::upgrade::on(&mut request));
         let mut switched = Answered::new(Reply::Whole(Bytes::new()));
         *switched.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         copy_headers(answer.headers(), switched.headers_mut());
@@ -175,8 +183,11 @@ async fn pass(server: &Arc<ApiServer>, address: SocketAddr, uri: &str, mut reque
 }
 
 /// Carries bytes both ways between two upgraded connections until one side goes.
-pub(super) fn couple(server: &ApiServer, upstream: OnUpgrade, client: OnUpgrade) {
+pub(super) fn couple(server: &ApiServer, ticket: &Ticket, upstream: OnUpgrade, client: OnUpgrade) {
+    let ticket = ticket.clone();
     server.env().spawn(async move {
+        // The request lasts as long as the connection.
+        let _ticket = ticket;
         let (Ok(upstream), Ok(client)) = tokio::join!(upstream, client) else { return };
         let (mut upstream, mut client) = (TokioIo::new(upstream), TokioIo::new(client));
         // Either side may go at any time.

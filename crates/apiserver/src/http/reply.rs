@@ -60,6 +60,11 @@ impl Body for Reply {
 }
 
 impl Reply {
+    /// How many bytes there are, where that is known before they are sent.
+    pub fn length(&self) -> Option<u64> {
+        self.size_hint().exact()
+    }
+
     /// Keeps something until everything was sent. What is there at once counts as sent.
     pub fn hold(&mut self, what: impl Send + 'static) {
         if let Reply::Pieces(_, _, held) | Reply::Passed(_, held) = self {

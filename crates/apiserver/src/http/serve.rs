@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -55,6 +56,7 @@ async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcce
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(peer, %error, "TLS handshake");
+            server.service().metrics.tls_errors.fetch_add(1, Ordering::Relaxed);
             return;
         }
         Err(_) => return,

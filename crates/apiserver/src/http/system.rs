@@ -150,11 +150,7 @@ fn version() -> Value {
 }
 
 fn metrics(server: &ApiServer) -> Answered {
-    let mut out = String::from("# HELP apiserver_storage_objects Number of stored objects at the time of last check split by kind.\n# TYPE apiserver_storage_objects gauge\n");
-    for (prefix, count) in server.db().store().counts() {
-        out.push_str(&format!("apiserver_storage_objects{{resource=\"{prefix}\"}} {count}\n"));
-    }
-    whole(200, "text/plain; version=0.0.4; charset=utf-8", out)
+    whole(200, crate::metrics::MEDIA_TYPE, crate::metrics::render(server, &version()))
 }
 
 fn issuer(server: &ApiServer) -> Value {

@@ -25,7 +25,9 @@ pub fn answer(events: Watch, form: Form, about: About) -> Answered {
     let stream = events.ready_chunks(EVENTS_A_PIECE).map(move |events| {
         let mut out = BytesMut::new();
         for event in events {
+            let before = out.len();
             writer.write(event, &mut out);
+            writer.about.ticket.watch_event(out.len() - before);
         }
         out.freeze()
     });

@@ -7,6 +7,7 @@ mod hostile;
 mod http;
 mod informers;
 mod identity;
+mod metrics;
 mod objects;
 mod quota;
 mod resuming;
