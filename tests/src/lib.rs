@@ -209,6 +209,18 @@ impl Cluster {
         command
     }
 
+    /// Runs a script of `python/` with the Python client of PyPI (`PYTHON` names an interpreter that has it).
+    ///
+    /// # Panics
+    /// When it fails, or `end` is not its last line.
+    pub fn python(&self, script: &str, end: &str) {
+        let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
+        let script = format!("{}/python/{script}", env!("CARGO_MANIFEST_DIR"));
+        let out = self.inside(&python).arg(script).env("KUBECONFIG", self.kubeconfig()).output().expect("python starts");
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(out.status.success() && text.lines().last() == Some(end), "{text}{}", String::from_utf8_lossy(&out.stderr));
+    }
+
     /// Runs kubectl; it may fail.
     pub fn kubectl_output(&self, args: &[&str]) -> Output {
         self.kubectl_command(args).output().expect("kubectl starts")

@@ -7,27 +7,18 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{Api, AttachParams, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use serde_json::json;
 
-/// Runs a script with the Python client of PyPI (`PYTHON` names an interpreter that has it); `end` is its last line.
-fn python(cluster: &Cluster, script: &str, end: &str) {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
-    let script = format!("{}/python/{script}", env!("CARGO_MANIFEST_DIR"));
-    let out = cluster.inside(&python).arg(script).env("KUBECONFIG", cluster.kubeconfig()).output().expect("python starts");
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    assert!(out.status.success() && text.lines().last() == Some(end), "{text}{}", String::from_utf8_lossy(&out.stderr));
-}
-
 /// The Python client's own types, its watch, exec, and every sort of patch.
 #[test]
 fn the_python_client() {
     let mut cluster = Cluster::start(&["--node-name", "solo"]);
-    python(&cluster, "path.py", "the whole path");
+    cluster.python("path.py", "the whole path");
     cluster.down();
 }
 
 /// The Python client's dynamic form, when the past that its watch goes on from is forgotten.
 #[test]
 fn the_python_client_starts_over_after_a_compaction() {
-    python(&Cluster::api(), "relist.py", "started over");
+    Cluster::api().python("relist.py", "started over");
 }
 
 /// kube-rs, in a thread of the cluster's network namespace.

@@ -5,14 +5,22 @@ use std::process::Stdio;
 
 use cox_tests::Cluster;
 
-/// The shell has a terminal of the client's size, Ctrl-C interrupts what runs, and its exit code comes back.
+/// Over WebSockets and over SPDY: the shell has a terminal of the client's size, Ctrl-C interrupts what runs, and its exit code comes back.
 #[test]
 fn exec_with_a_terminal() {
     let mut cluster = Cluster::start(&["--node-name", "solo"]);
     cluster.kubectl(&["run", "p", "--image=busybox:1", "--restart=Never", "--", "sleep", "1000"]);
     cluster.kubectl(&["wait", "--for=condition=Ready", "pod/p", "--timeout=30s"]);
+    for websockets in [true, false] {
+        session(&cluster, websockets);
+    }
+    cluster.kubectl(&["delete", "pod", "p", "--grace-period=1", "--timeout=30s"]);
+    cluster.down();
+}
+
+fn session(cluster: &Cluster, websockets: bool) {
     let exec = format!(
-        "stty rows 33 cols 111; {} --kubeconfig {} exec -it p -- sh",
+        "stty rows 33 cols 111; KUBECTL_REMOTE_COMMAND_WEBSOCKETS={websockets} {} --kubeconfig {} exec -it p -- sh",
         cox_tests::kubectl(),
         cluster.kubeconfig().display()
     );
@@ -54,6 +62,4 @@ fn exec_with_a_terminal() {
     say("exit 5\n");
     let status = child.wait().expect("it ends");
     assert_eq!(status.code(), Some(5));
-    cluster.kubectl(&["delete", "pod", "p", "--grace-period=1", "--timeout=30s"]);
-    cluster.down();
 }

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::dial;
+use cox_sys::dial_error_text;
 
 /// How much of a body is read. Source: upstream's probe limit, 10 KiB.
 const BODY_BYTES_MAX: usize = 10 * 1024;
@@ -21,7 +21,7 @@ pub(crate) async fn get(host: &str, port: u16, path: &str, headers: &[(&str, &st
     let url = format!("{}://{host}:{port}{path}", if tls { "https" } else { "http" });
     let answer = async {
         let stream = TcpStream::connect((host, port)).await;
-        let stream = stream.map_err(|error| format!("Get \"{url}\": {}", dial::failure(format_args!("{host}:{port}"), &error)))?;
+        let stream = stream.map_err(|error| format!("Get \"{url}\": {}", dial_error_text(format_args!("{host}:{port}"), &error)))?;
         if tls {
             let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
             let connector = tokio_rustls::TlsConnector::from(Arc::new(trusting_config()?));

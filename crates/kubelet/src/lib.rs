@@ -5,7 +5,6 @@
 
 mod config;
 mod container;
-mod dial;
 mod events;
 mod grpc;
 mod hook;

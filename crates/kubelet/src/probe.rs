@@ -8,7 +8,7 @@ use std::time::Duration;
 use cox_runtime::{ContainerId, RuntimeError};
 use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 
-use crate::dial;
+use cox_sys::dial_error_text;
 use crate::hook;
 use crate::node::Node;
 
@@ -151,7 +151,7 @@ async fn once(node: &Node, probe: &Probe, target: &Target, timeout: Duration) ->
         let connect = tokio::net::TcpStream::connect((host, port));
         return match tokio::time::timeout(timeout, connect).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(dial::failure(format_args!("{host}:{port}"), &error)),
+            Ok(Err(error)) => Err(dial_error_text(format_args!("{host}:{port}"), &error)),
             Err(_) => Err(format!("dial tcp {host}:{port}: i/o timeout")),
         };
     }

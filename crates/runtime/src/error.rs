@@ -44,6 +44,9 @@ pub enum RuntimeError {
         /// The timeout it was given.
         timeout: Duration,
     },
+    /// A port of a pod couldn't be reached.
+    #[error("{0}")]
+    PortForward(String),
     /// An image couldn't be pulled (kubelet: `ErrImagePull`).
     #[error("{0}")]
     Pull(String),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use tokio::net::TcpStream;
 
 use crate::Result;
 use crate::types::*;
@@ -40,6 +41,9 @@ pub trait Runtime: Send + Sync {
 
     /// Replaces the limits of the pod's cgroup.
     async fn update_sandbox_resources(&self, id: &SandboxId, resources: &Resources) -> Result<()>;
+
+    /// Connects to a TCP port inside the pod's network namespace, on its loopback addresses.
+    async fn port_forward(&self, id: &SandboxId, port: u16) -> Result<TcpStream>;
 
     // === containers ===
 

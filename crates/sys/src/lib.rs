@@ -9,3 +9,6 @@ pub mod netlink;
 pub mod process;
 pub mod seccomp;
 pub mod signal;
+mod words;
+
+pub use words::{dial_error_text, error_text};

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use cox_sys::dial_error_text;
 use cox_api::{Reason, Request, Status, Verb};
 use http::header::{
     AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
@@ -192,7 +193,7 @@ async fn pass(
     let unreachable = |error: &dyn std::fmt::Display| unavailable(format!("error trying to reach service: {error}"));
     let to = backend.address;
     let dialled = server.config().dialer.dial(to).await;
-    let stream = dialled.map_err(|error| unreachable(&format!("dial tcp {to}: {error}")))?;
+    let stream = dialled.map_err(|error| unreachable(&dial_error_text(to, &error)))?;
     let mut sender = if backend.kubelet {
         let tls = TlsConnector::from(kubelet_client(server)?);
         let stream = tls.connect(ServerName::IpAddress(to.ip().into()), stream).await.map_err(|error| unreachable(&error))?;

@@ -5,6 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use cox_sys::dial_error_text;
 use cox_api::{Reason, Request, Resource, Response, Status, Verb};
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, UPGRADE};
 use http::{HeaderValue, StatusCode};
@@ -142,11 +143,10 @@ async fn pass(
     ticket: &Ticket,
     mut request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
-    let unreachable = |error: &dyn std::fmt::Display| {
-        Status::internal(format!("error dialing backend: dial tcp {address}: {error}"))
-    };
+    let unreachable = |error: &dyn std::fmt::Display| Status::internal(format!("error dialing backend: {error}"));
     let tls = kubelet_client(server)?;
-    let stream = server.config().dialer.dial(address).await.map_err(|error| unreachable(&error))?;
+    let stream = server.config().dialer.dial(address).await;
+    let stream = stream.map_err(|error| unreachable(&dial_error_text(address, &error)))?;
     let stream = TlsConnector::from(tls)
         .connect(ServerName::IpAddress(address.ip().into()), stream)
         .await

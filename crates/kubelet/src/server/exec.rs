@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::streams::{Channel, Client, Input};
-use super::{Body, Refusal, lookup, query, websocket};
+use super::{Body, Refusal, lookup, query, remote_command, spdy, websocket};
 use crate::node::Node;
 
 /// How much is read from a process at a time.
@@ -48,11 +48,14 @@ pub(super) async fn serve(
     }
     let pod = lookup::pod(node, namespace, name)?;
     let target = lookup::running(node, &pod, container).await?;
-    let (response, client) = websocket::accept(&node.env, request, options)?;
+    let (response, client) = if spdy::is_spdy(&request) {
+        remote_command::accept(&node.env, request, options)?
+    } else {
+        websocket::accept(request, options)?
+    };
     let (node, id) = (node.clone(), target.id);
     node.clone().env.spawn(async move {
-        let client = client.await;
-        if let Some(client) = client {
+        if let Some(client) = client.await {
             relay(&node, &id, attach, &command, options, client).await;
         }
     });

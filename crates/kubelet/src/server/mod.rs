@@ -5,6 +5,8 @@ mod exec;
 mod logs;
 mod lookup;
 mod port_forward;
+mod remote_command;
+mod spdy;
 mod streams;
 mod websocket;
 

@@ -30,9 +30,11 @@ pub(crate) struct Client {
     pub(crate) carry: BoxFuture<'static, ()>,
 }
 
+/// A client that the answer was not sent to yet; none where it goes away.
+pub(crate) type Connecting = BoxFuture<'static, Option<Client>>;
+
 /// Reads a size as clients send it: `{"Width": 80, "Height": 24}`.
-pub(crate) fn size(bytes: &[u8]) -> Option<TerminalSize> {
-    let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+pub(crate) fn size(value: &serde_json::Value) -> Option<TerminalSize> {
     let number = |key: &str| value.get(key)?.as_u64().and_then(|number| u16::try_from(number).ok());
     Some(TerminalSize { width: number("Width")?, height: number("Height")? })
 }

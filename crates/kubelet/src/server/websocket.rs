@@ -1,11 +1,8 @@
 //! exec and attach over WebSockets: `v5.channel.k8s.io` and its elders.
 //! Source: KEP-4006; the first byte of a message names the channel.
 
-use std::future::Future;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use cox_env::Env;
 use cox_runtime::StreamOptions;
 use futures::{SinkExt, StreamExt};
 use hyper::body::{Bytes, Incoming};
@@ -19,7 +16,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
-use super::streams::{Channel, Client, Input, size};
+use super::streams::{Channel, Client, Connecting, Input, size};
 use super::{Body, Refusal, full};
 
 /// Messages that wait for either side.
@@ -47,7 +44,7 @@ pub(super) fn is_websocket(request: &Request<Incoming>) -> bool {
 /// The answer to a request for an upgrade, with the protocol chosen among those offered.
 pub(super) fn upgrade_response(request: &Request<Incoming>, known: &[&'static str]) -> Result<(Response<Body>, &'static str), Refusal> {
     if !is_websocket(request) {
-        return Err(Refusal::bad_request("unable to upgrade: only WebSockets are spoken here"));
+        return Err(Refusal::bad_request("Upgrade request required"));
     }
     let key = request.headers().get("sec-websocket-key").ok_or_else(|| Refusal::bad_request("no Sec-WebSocket-Key"))?;
     let offered = request.headers().get_all("sec-websocket-protocol").iter().filter_map(|value| value.to_str().ok());
@@ -80,15 +77,10 @@ pub(super) async fn upgraded(request: Request<Incoming>) -> Option<WebSocketStre
 }
 
 /// Accepts a client of exec or attach: the answer to send, and the client once it is connected.
-pub(super) fn accept(
-    env: &Env,
-    request: Request<Incoming>,
-    options: StreamOptions,
-) -> Result<(Response<Body>, impl Future<Output = Option<Client>> + use<>), Refusal> {
+pub(super) fn accept(request: Request<Incoming>, options: StreamOptions) -> Result<(Response<Body>, Connecting), Refusal> {
     let known: Vec<&'static str> = PROTOCOLS.into_iter().chain(["base64.channel.k8s.io"]).collect();
     let (response, protocol) = upgrade_response(&request, &known)?;
     let base64 = BASE64_PROTOCOLS.contains(&protocol);
-    let _ = env;
     let client = async move {
         let socket = upgraded(request).await?;
         let (input_sender, input) = mpsc::channel(MESSAGES_MAX);
@@ -96,7 +88,7 @@ pub(super) fn accept(
         let carry = Box::pin(carry(socket, base64, options, input_sender, output_receiver));
         Some(Client { input, output, carry })
     };
-    Ok((response, client))
+    Ok((response, Box::pin(client)))
 }
 
 async fn carry(
@@ -119,7 +111,7 @@ async fn carry(
             let Some(message) = decode(message, base64) else { continue };
             let input_message = match message.split_first() {
                 Some((&STDIN, bytes)) => Some(Input::Stdin(Bytes::copy_from_slice(bytes))),
-                Some((&RESIZE, bytes)) => size(bytes).map(Input::Resize),
+                Some((&RESIZE, bytes)) => serde_json::from_slice(bytes).ok().and_then(|value| size(&value)).map(Input::Resize),
                 Some((&CLOSE, [STDIN, ..])) => Some(Input::StdinClosed),
                 _ => None,
             };
@@ -143,10 +135,8 @@ async fn carry(
                 return;
             }
         }
-        // Everything is said; a close without the code for a normal end is an error to clients. The client answers
-        // with a close of its own, or has gone.
-        let normal = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-        let _ = sink.send(Message::Close(Some(normal))).await;
+        // Everything is said; the client answers with a close of its own, or has gone.
+        let _ = sink.send(normal_end()).await;
     };
     tokio::pin!(read);
     tokio::pin!(write);
@@ -157,7 +147,12 @@ async fn carry(
     }
 }
 
-fn encode(channel: u8, bytes: &[u8], base64: bool) -> Message {
+/// The last message. A close without this code is an error to clients.
+pub(super) fn normal_end() -> Message {
+    Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
+}
+
+pub(super) fn encode(channel: u8, bytes: &[u8], base64: bool) -> Message {
     if base64 {
         return Message::Text(format!("{channel}{}", BASE64.encode(bytes)).into());
     }
@@ -167,7 +162,7 @@ fn encode(channel: u8, bytes: &[u8], base64: bool) -> Message {
     Message::Binary(message.into())
 }
 
-fn decode(message: Message, base64: bool) -> Option<Vec<u8>> {
+pub(super) fn decode(message: Message, base64: bool) -> Option<Vec<u8>> {
     let bytes: Vec<u8> = match message {
         Message::Binary(bytes) => bytes.to_vec(),
         Message::Text(text) => text.as_bytes().to_vec(),

@@ -14,6 +14,7 @@ mod exec;
 mod images;
 mod link;
 mod model;
+mod port_forward;
 mod purge;
 mod reconnect;
 mod records;
@@ -34,6 +35,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cox_sys::cgroup::{Cgroup, Hierarchy, Limits, Version};
 use futures::stream::BoxStream;
+use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 
 use crate::image::ImageStore;
@@ -237,6 +239,10 @@ impl Runtime for NativeRuntime {
         let group = self.inner.pod_cgroup(id, &sandbox.record.config)?;
         let limits = limits(resources);
         blocking(move || group.set(&limits).map_err(cgroup_error)).await
+    }
+
+    async fn port_forward(&self, id: &SandboxId, port: u16) -> Result<TcpStream> {
+        self.inner.port_forward(id, port).await
     }
 
     async fn create_container(&self, sandbox: &SandboxId, config: ContainerConfig) -> Result<ContainerId> {
