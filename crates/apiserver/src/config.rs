@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::audit::AuditConfig;
 use crate::auth::User;
 use crate::error::Error;
 use crate::pki::Pki;
@@ -136,8 +137,8 @@ pub struct Config {
     pub dialer: Arc<dyn Dialer>,
     /// How much of everything.
     pub limits: Limits,
-    /// Where the audit log goes: one line of JSON a request. None: there is none.
-    pub audit: Option<std::path::PathBuf>,
+    /// The audit log; none where nothing is recorded.
+    pub audit: Option<AuditConfig>,
 }
 
 impl Config {

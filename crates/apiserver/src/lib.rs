@@ -5,6 +5,7 @@
 
 mod admission;
 mod allocate;
+mod audit;
 pub mod auth;
 mod config;
 mod core;
@@ -21,6 +22,7 @@ mod service;
 mod start;
 mod sub;
 
+pub use audit::{AuditConfig, LogFile, Policy};
 pub use auth::User;
 pub use config::{Config, Limits, ServiceRange};
 pub use db::Db;

@@ -61,7 +61,7 @@ impl ApiServer {
             authorizer: Authorizer::new(db.clone()),
             admission: Admission::new(),
             allocators: Allocators::new(&db, &config, env.chance()),
-            service: Service::new(&config.limits),
+            service: Service::open(&env, &config)?,
             tokens,
             env,
             db,
@@ -149,6 +149,13 @@ impl ApiServer {
                 *warnings = call.warnings;
                 response
             }
+        }
+    }
+
+    /// Ends what the server keeps besides the store: the audit log is written to its end.
+    pub async fn close(&self) {
+        if let Some(audit) = self.service.audit.clone() {
+            let _ = tokio::task::spawn_blocking(move || audit.close()).await;
         }
     }
 
@@ -246,6 +253,9 @@ impl Transport for LocalTransport {
     async fn call(&self, mut request: Request) -> Result<Response, Status> {
         if request.options.field_manager.is_none() && !request.verb.is_read() {
             request.options.field_manager = Some(self.manager.to_string());
+        }
+        if let Some(audit) = &self.server.service.audit {
+            return crate::audit::call_recorded(&self.server, audit, &self.user, request).await;
         }
         self.server.call(&self.user, request).await.map(|answer| answer.response)
     }

@@ -72,6 +72,28 @@ pub(crate) struct ControlPlane {
     /// Don't put the context `cox` into the user's own kubeconfig.
     #[arg(long)]
     pub(crate) no_merge: bool,
+    #[command(flatten)]
+    pub(crate) audit: AuditFlags,
+}
+
+/// The audit log, by upstream's names.
+#[derive(Args, Clone)]
+pub(crate) struct AuditFlags {
+    /// Where requests are recorded, one line of JSON an event; - is the standard output. Needs --audit-policy-file.
+    #[arg(long, requires = "audit_policy_file")]
+    pub(crate) audit_log_path: Option<PathBuf>,
+    /// Which requests are recorded, and how much of them: an audit.k8s.io/v1 Policy.
+    #[arg(long, requires = "audit_log_path")]
+    pub(crate) audit_policy_file: Option<PathBuf>,
+    /// Megabytes of the audit log before a new file begins.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) audit_log_maxsize: u64,
+    /// Old files of the audit log that are kept; 0 is all.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) audit_log_maxbackup: usize,
+    /// Days for which old files of the audit log are kept; 0 is for ever.
+    #[arg(long, default_value_t = 366)]
+    pub(crate) audit_log_maxage: u32,
 }
 
 #[derive(Args, Clone)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cox_api::{Body, Reason, Request, Status, Verb};
+use cox_api::{Body, Reason, Request, Response, Status, Verb};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::Method;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -31,6 +31,8 @@ pub(super) struct Connection {
     pub(super) user: Option<User>,
     /// Where the server was reached.
     pub(super) address: Arc<str>,
+    /// The client's address.
+    pub(super) peer: Option<std::net::IpAddr>,
     /// Whether anything is being asked.
     pub(super) used: Arc<Use>,
 }
@@ -47,10 +49,14 @@ pub(super) async fn handle(server: Arc<ApiServer>, connection: Arc<Connection>, 
     let in_use = connection.used.begin();
     let info = Info::of(&request);
     let ticket = Ticket::new(&server, &info, &request);
-    let answered = match admit(&server, &connection, &info, &ticket, request).await {
+    let mut answered = match admit(&server, &connection, &info, &ticket, request).await {
         Ok(answered) => answered,
-        Err(status) => encode::refusal(&status, form),
+        Err(status) => {
+            ticket.status(|| status.to_value());
+            encode::refusal(&status, form)
+        }
     };
+    ticket.made(&mut answered);
     let mut answered = if gzip { super::system::compress(answered) } else { answered };
     ticket.answered(&answered);
     answered.body_mut().hold((in_use, ticket));
@@ -75,11 +81,19 @@ async fn admit(
         Err(status) => {
             let shown = request.headers().contains_key(AUTHORIZATION);
             ticket.logged_in(if shown { Login::Error } else { Login::Failure }, "");
+            ticket.record(None, info, &request, connection.peer);
             return Err(status);
         }
     };
     ticket.logged_in(Login::Success, &user.name);
-    let user = act_as(server, user, request.headers())?;
+    ticket.record(Some(&user), info, &request, connection.peer);
+    let user = match act_as(server, &user, request.headers())? {
+        Some(other) => {
+            ticket.impersonates(&other);
+            other
+        }
+        None => user,
+    };
     let Some(time) = time else { return route(server, connection, &user, info, ticket, request).await };
     let _counted = server
         .service()
@@ -145,8 +159,8 @@ fn who(server: &ApiServer, connection: &Connection, path: &str, headers: &Header
     Err(Status::unauthorized())
 }
 
-/// Whom the client wants to act as.
-fn act_as(server: &ApiServer, user: User, headers: &HeaderMap) -> Result<User, Status> {
+/// Whom the client wants to act as, if as somebody else.
+fn act_as(server: &ApiServer, user: &User, headers: &HeaderMap) -> Result<Option<User>, Status> {
     let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let mut wanted = Impersonation::default();
     for (name, value) in headers {
@@ -163,9 +177,9 @@ fn act_as(server: &ApiServer, user: User, headers: &HeaderMap) -> Result<User, S
         }
     }
     if wanted.is_empty() {
-        return Ok(user);
+        return Ok(None);
     }
-    impersonate(&user, &wanted, |attributes| server.authorizer().require(attributes))
+    impersonate(user, &wanted, |attributes| server.authorizer().require(attributes)).map(Some)
 }
 
 async fn on_resource(
@@ -215,7 +229,7 @@ async fn on_resource(
         call.options.field_manager = Some(manager_of(request.headers()));
     }
     let include = Include::parse(query.get("includeObject"))?;
-    call.body = body(server, verb, request).await?;
+    call.body = body(server, verb, ticket, request).await?;
     let form = Form { pretty: form.pretty || query.flag("pretty").unwrap_or(false), ..form };
     finish(server, user, call, served, form, include, ticket).await
 }
@@ -264,8 +278,18 @@ async fn finish(
     let mut warnings = Vec::new();
     let response = server.answer(user, call, &mut warnings).await;
     let mut answered = match response {
-        Ok(response) => encode::answer(response, form, about),
-        Err(status) => encode::refusal(&status, form),
+        Ok(response) => {
+            if let Response::Value { value, .. } = &response
+                && value["kind"] == "Status"
+            {
+                ticket.status(|| value.clone());
+            }
+            encode::answer(response, form, about)
+        }
+        Err(status) => {
+            ticket.status(|| status.to_value());
+            encode::refusal(&status, form)
+        }
     };
     for warning in warnings::shown(&warnings) {
         if let Ok(value) = HeaderValue::from_bytes(warning.as_bytes()) {
@@ -332,7 +356,7 @@ async fn read(server: &ApiServer, body: Incoming) -> Result<Bytes, Status> {
     }
 }
 
-async fn body(server: &ApiServer, verb: Verb, request: http::Request<Incoming>) -> Result<Body, Status> {
+async fn body(server: &ApiServer, verb: Verb, ticket: &Ticket, request: http::Request<Incoming>) -> Result<Body, Status> {
     if verb.is_read() {
         return Ok(Body::None);
     }
@@ -342,5 +366,6 @@ async fn body(server: &ApiServer, verb: Verb, request: http::Request<Incoming>) 
     if bytes.is_empty() && matches!(verb, Verb::Delete | Verb::DeleteCollection) {
         return Ok(Body::None);
     }
+    ticket.body(&media_type, &bytes, verb == Verb::Patch);
     Ok(Body::Raw { media_type, bytes })
 }

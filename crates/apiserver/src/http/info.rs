@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use http::Method;
 
 use super::target::{Query, ResourcePath, resource_path};
+use crate::auth::{Attributes, User};
 use crate::service::Sort;
 
 /// What a request asks for.
@@ -31,6 +32,20 @@ impl Info {
             None => method(request.method()),
         };
         Info { path, query, target, verb }
+    }
+
+    /// What a user attempts by it.
+    pub(super) fn attributes<'a>(&'a self, user: &'a User) -> Attributes<'a> {
+        let Some(target) = &self.target else { return Attributes::path(user, &self.verb, &self.path) };
+        // A list of one name is as good as a get.
+        let selector = self.query.get("fieldSelector").unwrap_or_default();
+        let selected = selector.strip_prefix("metadata.name=").unwrap_or_default();
+        Attributes {
+            subresource: target.subresource.as_deref().unwrap_or_default(),
+            namespace: target.namespace.as_deref().unwrap_or_default(),
+            name: target.name.as_deref().unwrap_or(selected),
+            ..Attributes::resource(user, &self.verb, &target.resource.group, &target.resource.plural)
+        }
     }
 
     /// Whether it lasts on purpose: no limit of time or number counts for it.

@@ -49,13 +49,13 @@ pub async fn serve(server: Arc<ApiServer>, listener: TcpListener, tls: Arc<rustl
 async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcceptor, address: Arc<str>) {
     // Small answers go out at once.
     let _ = stream.set_nodelay(true);
-    let peer = stream.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default();
+    let peer = stream.peer_addr().map(|peer| peer.ip()).ok();
     let limits = server.config().limits.clone();
     let stream = Flowing::new(stream, limits.stall_time_max);
     let stream = match tokio::time::timeout(limits.handshake_time_max, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            tracing::debug!(peer, %error, "TLS handshake");
+            tracing::debug!(?peer, %error, "TLS handshake");
             server.service().metrics.tls_errors.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -63,7 +63,7 @@ async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcce
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first().cloned());
     let used = Use::new();
-    let about = Arc::new(Connection { user: certificate.as_ref().and_then(certificate_user), address, used: used.clone() });
+    let about = Arc::new(Connection { user: certificate.as_ref().and_then(certificate_user), address, peer, used: used.clone() });
     let tasks = server.env().tasks().clone();
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let (server, about) = (server.clone(), about.clone());
@@ -88,6 +88,6 @@ async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcce
         }
     };
     if let Err(error) = result {
-        tracing::debug!(peer, %error, "connection");
+        tracing::debug!(?peer, %error, "connection");
     }
 }

@@ -1,17 +1,23 @@
 //! What goes along with a request: when it came, where it is counted, what was decided. Whoever still sends its
 //! answer keeps it; it is counted when the last one lets go.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use cox_api::Status;
+use futures::StreamExt;
 use http::Method;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use jiff::Timestamp;
+use serde_json::Value;
 
 use super::info::Info;
 use super::reply::Reply;
-use crate::auth::Attributes;
+use crate::audit::{Asked, Payload, Stage, Trail};
+use crate::auth::{Attributes, User};
 use crate::metrics::{DryRun, Login, Metrics, Place, Scope, Verb};
 use crate::server::ApiServer;
 
@@ -31,7 +37,18 @@ struct Inner {
     reached: AtomicBool,
     code: AtomicU16,
     bytes: AtomicU64,
+    audit_id: HeaderValue,
+    /// What the audit log records of it.
+    trail: OnceLock<Trail>,
+    /// Who asks couldn't show who they are: the log has one event of it.
+    nobody: AtomicBool,
+    received: Timestamp,
+    /// As the audit log sees it: logs last too.
+    streams: bool,
 }
+
+/// The number of a request: the client's, or ours.
+pub(super) const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
 const UNKNOWN: u64 = u64::MAX;
 
@@ -40,6 +57,10 @@ impl Ticket {
     pub(super) fn new<B>(server: &Arc<ApiServer>, info: &Info, request: &http::Request<B>) -> Ticket {
         let place = place(&server.service().metrics, info, request);
         let log = info.target.as_ref().and_then(|target| target.subresource.as_deref()) == Some("log");
+        let given = request.headers().get(AUDIT_ID).filter(|id| !id.is_empty());
+        let audit_id = given.cloned().unwrap_or_else(|| {
+            HeaderValue::from_bytes(&server.service().ids.next()).unwrap_or(HeaderValue::from_static(""))
+        });
         Ticket(Arc::new(Inner {
             server: server.clone(),
             began: server.env().elapsed(),
@@ -48,6 +69,15 @@ impl Ticket {
             reached: AtomicBool::new(false),
             code: AtomicU16::new(0),
             bytes: AtomicU64::new(UNKNOWN),
+            audit_id,
+            trail: OnceLock::new(),
+            nobody: AtomicBool::new(false),
+            received: if server.service().audit.is_some() {
+                server.env().now()
+            } else {
+                Timestamp::UNIX_EPOCH
+            },
+            streams: info.is_long_running(),
         }))
     }
 
@@ -69,6 +99,73 @@ impl Ticket {
         );
     }
 
+    /// Begins to record it, if there is a log and its policy wants it. `user` is none for who couldn't show who they
+    /// are.
+    pub(super) fn record<B>(
+        &self,
+        user: Option<&User>,
+        info: &Info,
+        request: &http::Request<B>,
+        peer: Option<IpAddr>,
+    ) {
+        let Some(audit) = &self.0.server.service().audit else { return };
+        let asked = Asked {
+            audit_id: String::from_utf8_lossy(self.0.audit_id.as_bytes()).into_owned(),
+            uri: request.uri().path_and_query().map_or_else(String::new, ToString::to_string),
+            sources: sources(request.headers(), peer),
+            agent: text(request.headers(), &USER_AGENT).to_owned(),
+            version: info.target.as_ref().map_or("", |target| &target.resource.version),
+            received: self.0.received,
+        };
+        let anonymous = User::default();
+        let what = info.attributes(user.unwrap_or(&anonymous));
+        let Some(trail) = audit.begin(user, &what, asked) else { return };
+        match user {
+            Some(_) => trail.reached(Stage::RequestReceived),
+            None => {
+                self.0.nobody.store(true, Ordering::Relaxed);
+                trail.status(&serde_json::json!({"message": attempted(request.headers())}));
+            }
+        }
+        if info.target.as_ref().is_some_and(|target| {
+            let resource = &target.resource;
+            crate::core::facts::warning_of_use(&resource.group, &resource.version, &resource.plural).is_some()
+        }) {
+            trail.annotate("k8s.io/deprecated", "true");
+        }
+        let _ = self.0.trail.set(trail);
+    }
+
+    /// What is recorded of it.
+    fn trail(&self) -> Option<&Trail> {
+        self.0.trail.get()
+    }
+
+    /// The user acts as somebody else.
+    pub(super) fn impersonates(&self, user: &User) {
+        self.trail().inspect(|trail| trail.impersonates(user));
+    }
+
+    /// What came with it.
+    pub(super) fn body(&self, media_type: &str, bytes: &Bytes, is_patch: bool) {
+        if let Some(trail) = self.trail() {
+            trail.request(Payload {
+                media_type: media_type.to_owned(),
+                bytes: vec![bytes.clone()],
+                is_patch,
+            });
+        }
+    }
+
+    /// The answer is a Status.
+    pub(super) fn status(&self, status: impl FnOnce() -> Value) {
+        if let Some(trail) = self.trail()
+            && !self.0.nobody.load(Ordering::Relaxed)
+        {
+            trail.status(&status());
+        }
+    }
+
     /// Asks whether the user may.
     ///
     /// # Errors
@@ -78,6 +175,7 @@ impl Ticket {
         let began = env.elapsed();
         let decision = self.0.server.authorizer().decide(attributes);
         self.metrics().identity.decision(decision.allowed, env.elapsed().saturating_sub(began));
+        self.trail().inspect(|trail| trail.decided(decision.allowed, &decision.reason));
         if !decision.allowed {
             return Err(attributes.refusal(&decision.reason));
         }
@@ -105,7 +203,34 @@ impl Ticket {
         }
     }
 
-    /// The answer is made.
+    /// The answer is made, and not yet compressed.
+    pub(super) fn made(&self, answer: &mut http::Response<Reply>) {
+        // A client's name for the request comes back with its answer; whom it was passed on to may have named it.
+        if !answer.headers().contains_key(AUDIT_ID) {
+            answer.headers_mut().insert(AUDIT_ID, self.0.audit_id.clone());
+        }
+        let Some(trail) = self.trail() else { return };
+        trail.code(answer.status().as_u16());
+        if self.0.streams || self.0.nobody.load(Ordering::Relaxed) {
+            trail.reached(Stage::ResponseStarted);
+        } else if trail.wants_response() {
+            let media_type = text(answer.headers(), &CONTENT_TYPE).to_owned();
+            match answer.body_mut() {
+                Reply::Whole(bytes) => trail.response(&media_type, bytes),
+                Reply::Pieces(pieces, ..) => {
+                    let ticket = self.clone();
+                    let sent = std::mem::replace(pieces, futures::stream::empty().boxed());
+                    let seen = move |piece: &Bytes| {
+                        ticket.trail().inspect(|trail| trail.response(&media_type, piece));
+                    };
+                    *pieces = sent.inspect(seen).boxed();
+                }
+                Reply::Passed(..) => {}
+            }
+        }
+    }
+
+    /// The answer goes out.
     pub(super) fn answered(&self, answer: &http::Response<Reply>) {
         self.0.code.store(answer.status().as_u16(), Ordering::Relaxed);
         if let Some(bytes) = answer.body().length() {
@@ -114,8 +239,30 @@ impl Ticket {
     }
 }
 
+impl Inner {
+    /// The last event in the audit log.
+    fn record_end(&mut self) {
+        let Some(trail) = self.trail.get() else { return };
+        if std::thread::panicking() {
+            trail.panicked();
+            return trail.reached(Stage::Panic);
+        }
+        if *self.nobody.get_mut() {
+            return;
+        }
+        if *self.code.get_mut() == 0 {
+            trail.closed_early();
+            if self.streams {
+                trail.reached(Stage::ResponseStarted);
+            }
+        }
+        trail.reached(Stage::ResponseComplete);
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.record_end();
         let (Some(place), true) = (self.place, *self.reached.get_mut()) else { return };
         let requests = &self.server.service().metrics.requests;
         if self.lasts {
@@ -128,6 +275,38 @@ impl Drop for Inner {
         if code != 0 {
             requests.answered(place, code, time, bytes);
         }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Where a request comes from: what proxies say of it, and the last of them.
+fn sources(headers: &HeaderMap, peer: Option<IpAddr>) -> Vec<String> {
+    let forwarded = text(headers, &HeaderName::from_static("x-forwarded-for"));
+    let real = text(headers, &HeaderName::from_static("x-real-ip"));
+    let mut sources: Vec<IpAddr> = forwarded.split(',').filter_map(|ip| ip.trim().parse().ok()).collect();
+    if let Ok(real) = real.trim().parse()
+        && !sources.contains(&real)
+    {
+        sources.push(real);
+    }
+    if let Some(peer) = peer
+        && sources.last() != Some(&peer)
+    {
+        sources.push(peer);
+    }
+    sources.iter().map(ToString::to_string).collect()
+}
+
+/// What somebody showed in vain, in upstream's words.
+fn attempted(headers: &HeaderMap) -> String {
+    let authorization = text(headers, &http::header::AUTHORIZATION).to_lowercase();
+    let method = ["basic", "bearer"].into_iter().find(|method| authorization.starts_with(method));
+    match method {
+        Some(method) => format!("Authentication failed, attempted: {method}"),
+        None => "Authentication failed, no credentials provided".to_owned(),
     }
 }
 

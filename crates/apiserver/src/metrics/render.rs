@@ -25,6 +25,7 @@ pub(crate) fn render(server: &ApiServer, version: &Value) -> String {
     watches(&mut text, server);
     objects(&mut text, server);
     identity(&mut text, server);
+    audit(&mut text, server);
     text.about(
         "apiserver_tls_handshake_errors_total",
         "counter",
@@ -222,6 +223,25 @@ fn identity(text: &mut Text, server: &ApiServer) {
     text.about(DECISION_TIME, "histogram", "[ALPHA] Authorization duration in seconds broken out by result.");
     for (result, read) in decisions.iter().filter(|(_, read)| read.count() > 0) {
         text.histogram(DECISION_TIME, &[("result", result)], &IDENTITY, read, NANOSECONDS, 0);
+    }
+}
+
+fn audit(text: &mut Text, server: &ApiServer) {
+    let Some(audit) = &server.service().audit else { return };
+    let (levels, counts) = audit.counts();
+    const ERRORS: &str = "apiserver_audit_error_total";
+    let help = "[ALPHA] Counter of audit events that failed to be audited properly. Plugin identifies the plugin affected by the error.";
+    text.about(ERRORS, "counter", help);
+    // Under the names of upstream's two plugins: the queue and the file.
+    text.sample(ERRORS, &[("plugin", "buffered")], load(&counts.dropped));
+    text.sample(ERRORS, &[("plugin", "log")], load(&counts.failed));
+    const EVENTS: &str = "apiserver_audit_event_total";
+    text.about(EVENTS, "counter", "[ALPHA] Counter of audit events generated and sent to the audit backend.");
+    text.sample(EVENTS, &[], load(&counts.events));
+    const LEVELS: &str = "apiserver_audit_level_total";
+    text.about(LEVELS, "counter", "[ALPHA] Counter of policy levels for audit events (1 per request).");
+    for (level, count) in levels {
+        text.sample(LEVELS, &[("level", level)], count);
     }
 }
 

@@ -5,9 +5,12 @@ mod peak;
 
 use std::sync::Arc;
 
+use cox_env::Env;
 use tokio::sync::Semaphore;
 
-use crate::config::Limits;
+use crate::audit::{Audit, Ids};
+use crate::config::Config;
+use crate::error::Error;
 use crate::metrics::Metrics;
 pub(crate) use in_flight::{InFlight, Sort};
 
@@ -19,14 +22,25 @@ pub(crate) struct Service {
     pub(crate) connections: Arc<Semaphore>,
     /// What is measured.
     pub(crate) metrics: Metrics,
+    /// The audit log, if there is one.
+    pub(crate) audit: Option<Arc<Audit>>,
+    /// Numbers of requests.
+    pub(crate) ids: Ids,
 }
 
 impl Service {
-    pub(crate) fn new(limits: &Limits) -> Service {
-        Service {
+    /// Opens what the configuration names.
+    ///
+    /// # Errors
+    /// Where the audit log can't be written.
+    pub(crate) fn open(env: &Env, config: &Config) -> Result<Service, Error> {
+        let limits = &config.limits;
+        Ok(Service {
             in_flight: InFlight::new(limits.reads_max, limits.writes_max),
             connections: Arc::new(Semaphore::new(limits.connections_max)),
             metrics: Metrics::new(),
-        }
+            audit: config.audit.as_ref().map(|audit| Audit::open(env, audit)).transpose()?,
+            ids: Ids::new(env.chance()),
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! The API in process and over HTTP.
 
 mod allocation;
+mod audit;
 mod bad_requests;
 mod deletion;
 mod hostile;

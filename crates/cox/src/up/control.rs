@@ -2,18 +2,19 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cox_apiserver::auth::MASTERS;
 use cox_apiserver::pki::{Credentials, Identity, NameOrAddress, Pki, kubeconfig, write_private};
-use cox_apiserver::{ApiServer, Config, LocalTransport, ServiceRange, User};
+use cox_apiserver::{ApiServer, AuditConfig, Config, LocalTransport, LogFile, Policy, ServiceRange, User};
 use cox_client::Client;
 use cox_controllers::{ControllerConfig, ControllerManager, SERVICE_ACCOUNTS};
 use cox_env::Env;
 use cox_scheduler::{Scheduler, SchedulerConfig};
 use cox_store::{Backend, Embedded, Limits, Memory, Store};
 
-use crate::cli::{ControlPlane, StoreKind};
+use crate::cli::{AuditFlags, ControlPlane, StoreKind};
 use crate::layout::{Layout, NodeLayout};
 use crate::merge;
 
@@ -60,6 +61,7 @@ impl Control {
             advertise: advertise.into_iter().collect(),
             advertise_port: port,
             static_tokens: vec![(token.clone(), User::admin())],
+            audit: audit(&args.audit)?,
             ..Config::new(pki.clone())?
         };
         let server = ApiServer::open(env.clone(), store.clone(), config).await.context("the API server")?;
@@ -200,8 +202,25 @@ impl Control {
     /// Ends it: requests in flight are answered, everything acknowledged is on disk.
     pub(super) async fn stop(&self) {
         self.env.tasks().end_and_wait().await;
+        self.server.close().await;
         self.store.close().await;
     }
+}
+
+/// The audit log, if there is to be one.
+fn audit(flags: &AuditFlags) -> Result<Option<AuditConfig>> {
+    const MEGABYTE: u64 = 1 << 20;
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let (Some(path), Some(policy)) = (&flags.audit_log_path, &flags.audit_policy_file) else { return Ok(None) };
+    let text = std::fs::read_to_string(policy).with_context(|| format!("--audit-policy-file {}", policy.display()))?;
+    let policy = Policy::parse(&text).with_context(|| policy.display().to_string())?;
+    let file = LogFile {
+        path: path.clone(),
+        bytes_max: flags.audit_log_maxsize.saturating_mul(MEGABYTE),
+        backups_max: flags.audit_log_maxbackup,
+        age_max: DAY.saturating_mul(flags.audit_log_maxage),
+    };
+    Ok(Some(AuditConfig { policy, file }))
 }
 
 fn client(server: &Arc<ApiServer>, user: User, manager: &str) -> Client {
