@@ -289,6 +289,11 @@ pub trait Kind: Send + Sync + 'static {
         vec![object["metadata"]["name"].clone(), object["metadata"]["creationTimestamp"].clone()]
     }
 
+    /// What is so of an object's row, as `metav1.TableRowCondition` has it; null where there is nothing to say.
+    fn row_conditions(&self, _object: &Value) -> Value {
+        Value::Null
+    }
+
     /// Selectable fields besides `metadata.name` and `metadata.namespace`, in a fixed order, present for every object.
     fn selectable(&self, _object: &Value) -> Vec<(&'static str, String)> {
         Vec::new()

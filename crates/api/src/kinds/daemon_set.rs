@@ -105,7 +105,12 @@ impl Kind for DaemonSet {
     }
 
     fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
-        warnings::of_owner(new, old)
+        // Only what counts as another template is looked at again.
+        let template = |object: &'_ Value| at(object, &["spec", "template"]).cloned();
+        match old {
+            Some(old) if same(template(new).as_ref(), template(old).as_ref()) => Vec::new(),
+            _ => warnings::of_owner(new, old),
+        }
     }
 
     fn columns(&self) -> &'static [Column] {

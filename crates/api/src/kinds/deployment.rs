@@ -206,6 +206,7 @@ fn validate_status(errors: &mut FieldErrors, path: &Path<'_>, new: &Value, old: 
         "readyReplicas",
         "availableReplicas",
         "unavailableReplicas",
+        "terminatingReplicas",
         "collisionCount",
     ] {
         check::field_non_negative(errors, new, path, key);

@@ -224,11 +224,10 @@ fn state(object: &Value) -> &'static str {
 pub(super) fn spec_warnings(found: &mut Vec<String>, path: &Path<'_>, spec: &Value) {
     let many = int(spec, "completions") > 100_000 && int(spec, "parallelism") > 10_000;
     if many && text(spec, "completionMode") == "Indexed" {
-        found.push(
-            "In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, \
-             Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
-                .to_owned(),
-        );
+        found.push(format!(
+            "{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than \
+             10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
+        ));
     }
     warnings::of_template(found, &path.child("template"), &spec["template"]);
 }

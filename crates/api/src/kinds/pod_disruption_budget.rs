@@ -67,12 +67,10 @@ impl Kind for PodDisruptionBudget {
             return validate_spec(errors, &Path::new("spec"), &new["spec"]);
         }
         let (path, status) = (Path::new("status"), &new["status"]);
-        for key in
-            ["observedGeneration", "disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"]
-        {
+        conditions::validate(errors, &path.child("conditions"), status);
+        for key in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
             check::field_non_negative(errors, status, &path, key);
         }
-        conditions::validate(errors, &path.child("conditions"), status);
     }
 
     fn repeats_metadata_checks(&self) -> bool {
@@ -122,5 +120,22 @@ fn validate_spec(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
     if let Some(policy) = text_ptr(spec, "unhealthyPodEvictionPolicy") {
         let path = path.child("unhealthyPodEvictionPolicy");
         check::one_of(errors, &path, policy, &["AlwaysAllow", "IfHealthyBudget"]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::common::testing::update_faults;
+    use serde_json::json;
+
+    #[test]
+    fn conditions_are_checked_before_counters() {
+        let found = update_faults(&PodDisruptionBudget, json!({"spec": {}}), Part::Status, |new| {
+            new["status"] = json!({"currentHealthy": -1, "observedGeneration": -1,
+                "conditions": [{"type": "A", "status": "no", "reason": "R", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+        });
+        let fields: Vec<&str> = found.iter().filter_map(|fault| fault.split(':').next()).collect();
+        assert_eq!(fields, ["status.conditions[0].status", "status.currentHealthy"]);
     }
 }

@@ -135,9 +135,14 @@ fn validate_spec(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
 
 /// Counters of a ReplicaSet or ReplicationController.
 pub(super) fn validate_status(errors: &mut FieldErrors, path: &Path<'_>, status: &Value) {
-    for key in
-        ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"]
-    {
+    for key in [
+        "replicas",
+        "fullyLabeledReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "terminatingReplicas",
+        "observedGeneration",
+    ] {
         check::field_non_negative(errors, status, path, key);
     }
     let parts = ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"];

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::walk::{at, default, default_text, ensure, get, int, list_mut, text};
+use super::common::walk::{at, default, default_text, ensure, get, get_mut, int, list, list_mut, remove, text};
 use super::pod::{spec_defaults, template, volume_defaults, warnings};
 use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, NameRule, Part, Rules, ScalePaths, Scope, Subresource};
@@ -51,6 +51,16 @@ static COLUMNS: &[Column] = &[
     cells::IMAGES,
 ];
 
+/// How many pods an update may take away at once is behind a gate that 1.36 closed again. KEP-961.
+const MAX_UNAVAILABLE: [&str; 4] = ["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"];
+
+fn drop_max_unavailable(object: &mut Value) {
+    let [parents @ .., last] = MAX_UNAVAILABLE;
+    if let Some(rolling) = parents.iter().try_fold(object, |value, key| get_mut(value, key)) {
+        remove(rolling, last);
+    }
+}
+
 impl Kind for StatefulSet {
     fn info(&self) -> &'static KindInfo {
         &INFO
@@ -87,11 +97,15 @@ impl Kind for StatefulSet {
 
     fn prepare_create(&self, object: &mut Value, _rules: &Rules<'_>) {
         template::drop_disabled(object, None);
+        drop_max_unavailable(object);
     }
 
     fn prepare_update(&self, new: &mut Value, old: &Value, part: Part, _rules: &Rules<'_>) {
         if part != Part::Status {
             template::drop_disabled(new, Some(old));
+            if at(old, &MAX_UNAVAILABLE).is_none() {
+                drop_max_unavailable(new);
+            }
         }
     }
 
@@ -115,6 +129,13 @@ impl Kind for StatefulSet {
 
     fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
         let mut warnings = warnings::of_owner(new, old);
+        if warnings::has_changed(new, old) {
+            let path = Path::new("spec");
+            let path = path.child("volumeClaimTemplates");
+            for (index, claim) in list(&new["spec"], "volumeClaimTemplates").iter().enumerate() {
+                warnings::of_claim(&mut warnings, &path.index(index), &claim["spec"]);
+            }
+        }
         if int(&new["spec"], "revisionHistoryLimit") < 0
             && old.is_none_or(|old| old["spec"]["revisionHistoryLimit"] != new["spec"]["revisionHistoryLimit"])
         {
@@ -144,5 +165,26 @@ impl Kind for StatefulSet {
             containers,
             images,
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::common::testing::{changed, made};
+    use serde_json::json;
+
+    #[test]
+    fn the_most_that_may_be_gone_is_not_kept_unless_it_was_there() {
+        let given = json!({"spec": {"updateStrategy": {"type": "RollingUpdate",
+            "rollingUpdate": {"maxUnavailable": 2}}}});
+        let made = made(&StatefulSet, given);
+        assert_eq!(made["spec"]["updateStrategy"], json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}));
+        let mut old = made.clone();
+        old["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"] = 1.into();
+        let new = changed(&StatefulSet, &old, Part::Main, |new| {
+            new["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"] = 3.into();
+        });
+        assert_eq!(at(&new, &MAX_UNAVAILABLE), Some(&json!(3)));
     }
 }

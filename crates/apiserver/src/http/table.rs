@@ -63,6 +63,10 @@ pub fn value_of(object: &Object) -> Value {
 
 fn row(kind: &dyn Kind, value: &Value, include: Include, version: &str, now: Timestamp) -> Value {
     let mut row = json!({"cells": kind.row(value, now)});
+    let conditions = kind.row_conditions(value);
+    if !conditions.is_null() {
+        row["conditions"] = conditions;
+    }
     match include {
         Include::None => row["object"] = Value::Null,
         Include::Metadata => row["object"] = metadata_in_row(kind, value, version),

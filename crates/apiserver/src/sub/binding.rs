@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use cox_api::kinds::without_objects::BINDING;
 use cox_api::schema;
-use cox_api::{Body, FieldErrors, KindInfo, Part, Path, Request, Resource, Response, Status, Verb};
+use cox_api::{Body, FieldErrors, KindInfo, Part, Path, Reason, Request, Resource, Response, Status, Verb};
 use serde_json::{Value, json};
 
 use super::{Asked, Special, Virtual};
@@ -27,14 +27,10 @@ impl Special for BindingOf {
         let decoded = body::decode(body, expected()?, strictness)?;
         call.warnings.extend(decoded.warnings);
         let binding = decoded.value;
-        let name = meta(&binding, "name");
-        if !name.is_empty() && name != call.name {
-            return Err(Status::bad_request(format!(
-                "name in URL does not match name in Binding object: {:?} vs {name:?}",
-                call.name
-            )));
+        if meta(&binding, "name") != call.name {
+            return Err(Status::bad_request("name in URL does not match name in Binding object"));
         }
-        check(call, &binding)?;
+        check(&binding)?;
         let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
         change(call, Part::Sub("binding"), &mut |call, old| {
             check_uid(call, &binding, old)?;
@@ -54,7 +50,8 @@ fn created() -> Response {
     Response::Value { code: 201, value }
 }
 
-fn check(call: &Call<'_>, binding: &Value) -> Result<(), Status> {
+/// Upstream's checks here end as an error of the server, not of a field.
+fn check(binding: &Value) -> Result<(), Status> {
     let mut errors = FieldErrors::new();
     let kind = binding["target"]["kind"].as_str().unwrap_or_default();
     if !kind.is_empty() && kind != "Node" {
@@ -63,10 +60,13 @@ fn check(call: &Call<'_>, binding: &Value) -> Result<(), Status> {
     if binding["target"]["name"].as_str().unwrap_or_default().is_empty() {
         errors.required(&Path::new("target.name"), "");
     }
-    if errors.is_empty() {
-        return Ok(());
-    }
-    Err(Status::invalid("", "Binding", call.name, &errors.0))
+    let mut faults: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+    let message = match faults.len() {
+        0 => return Ok(()),
+        1 => faults.remove(0),
+        _ => format!("[{}]", faults.join(", ")),
+    };
+    Err(Status::new(500, Reason::Unknown, message))
 }
 
 /// The pod on its node.
@@ -85,14 +85,31 @@ fn bound(call: &Call<'_>, old: &Value, node: &str) -> Result<Value, Status> {
     }
     let mut pod = old.clone();
     pod["spec"]["nodeName"] = node.into();
-    let conditions =
-        pod["status"].as_object_mut().map(|status| status.entry("conditions").or_insert_with(|| json!([])));
-    if let Some(Value::Array(conditions)) = conditions {
-        conditions.retain(|condition| condition["type"] != "PodScheduled");
-        conditions.push(json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null,
-            "lastTransitionTime": call.now}));
+    let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null,
+        "lastTransitionTime": call.now});
+    set_condition(&mut pod, condition);
+    // What the scheduler was hoping for is decided now. KEP-5278.
+    if let Some(status) = pod["status"].as_object_mut() {
+        status.remove("nominatedNodeName");
     }
     Ok(pod)
+}
+
+/// Sets a condition of a pod, in its place where there is one of the type; the time is that of the last change.
+pub(super) fn set_condition(pod: &mut Value, mut condition: Value) {
+    if !pod["status"]["conditions"].is_array() {
+        pod["status"]["conditions"] = json!([]);
+    }
+    let Some(conditions) = pod["status"]["conditions"].as_array_mut() else { return };
+    match conditions.iter_mut().find(|each| each["type"] == condition["type"]) {
+        Some(known) => {
+            if known["status"] == condition["status"] {
+                condition["lastTransitionTime"] = known["lastTransitionTime"].clone();
+            }
+            *known = condition;
+        }
+        None => conditions.push(condition),
+    }
 }
 
 fn merge_annotations(pod: &mut Value, binding: &Value) {
@@ -135,5 +152,41 @@ impl Virtual for Bindings {
         let answer = Box::pin(asked.server.call_authorized(asked.user, request)).await?;
         warnings.extend(answer.warnings);
         Ok(answer.response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_bindings_are_told_as_upstream_tells_them() {
+        for (target, message) in [
+            (json!({"kind": "Node", "name": "n"}), None),
+            (json!({"name": "n"}), None),
+            (json!({}), Some("target.name: Required value")),
+            (
+                json!({"kind": "Pod"}),
+                Some("[target.kind: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\", target.name: Required value]"),
+            ),
+        ] {
+            let found = check(&json!({"target": target})).err();
+            assert_eq!(found.as_ref().map(|status| (status.code(), status.message())), message.map(|words| (500, words)));
+        }
+    }
+
+    #[test]
+    fn conditions_keep_their_place_and_time() {
+        let mut pod = json!({"status": {"conditions": [{"type": "A", "status": "True", "lastTransitionTime": 1},
+            {"type": "B"}]}});
+        set_condition(&mut pod, json!({"type": "A", "status": "True", "lastTransitionTime": 2, "reason": "R"}));
+        set_condition(&mut pod, json!({"type": "C", "status": "True", "lastTransitionTime": 2}));
+        assert_eq!(
+            pod["status"]["conditions"],
+            json!([{"type": "A", "status": "True", "lastTransitionTime": 1, "reason": "R"}, {"type": "B"},
+                {"type": "C", "status": "True", "lastTransitionTime": 2}])
+        );
+        set_condition(&mut pod, json!({"type": "A", "status": "False", "lastTransitionTime": 2}));
+        assert_eq!(pod["status"]["conditions"][0]["lastTransitionTime"], 2);
     }
 }

@@ -11,6 +11,7 @@ use cox_store::{Expect, Key, Txn};
 use serde_json::{Value, json};
 
 use super::Special;
+use super::binding::set_condition;
 use crate::admission::{Attempt, Operation};
 use crate::core::body::{self, Expected};
 use crate::core::call::{Call, meta};
@@ -19,6 +20,8 @@ use crate::db::WriteError;
 
 const TRIES_MAX: u32 = 100;
 const BUDGETS: &str = "poddisruptionbudgets";
+/// As refusals name it.
+const BUDGET: &str = "poddisruptionbudget";
 /// More disrupted pods than this in one budget means that its controller doesn't keep up.
 const DISRUPTED_MAX: usize = 2000;
 
@@ -49,8 +52,14 @@ impl Special for EvictionOf {
             .get_key(&call.key(call.name))
             .ok_or_else(|| call.not_found(call.name))?;
         let value = pod.value();
-        if !ignores_budgets(&value) {
-            charge(call, &value, dry_run).await?;
+        if !ignores_budgets(&value)
+            && let Charge::Undecided = charge(call, &value, dry_run).await?
+        {
+            // The answer is one of success by its code, and of failure by what it says: so it is upstream.
+            let value = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "message": "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+                "code": 500});
+            return Ok(Response::Value { code: 201, value });
         }
         if !dry_run {
             mark(call).await?;
@@ -76,8 +85,15 @@ fn is_ready(pod: &Value) -> bool {
         .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
+/// Whether the budgets let the pod go.
+enum Charge {
+    Allowed,
+    /// More than one budget covers the pod.
+    Undecided,
+}
+
 /// Takes one disruption from the budget that covers the pod.
-async fn charge(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result<(), Status> {
+async fn charge(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result<Charge, Status> {
     for _ in 0..TRIES_MAX {
         let labels = &pod["metadata"]["labels"];
         let covering: Vec<Object> = call
@@ -92,13 +108,9 @@ async fn charge(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result<(), Statu
             })
             .collect();
         let budget = match covering.as_slice() {
-            [] => return Ok(()),
+            [] => return Ok(Charge::Allowed),
             [one] => one,
-            _ => {
-                return Err(Status::internal(
-                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
-                ));
-            }
+            _ => return Ok(Charge::Undecided),
         };
         let mut value = budget.value();
         let status = &value["status"];
@@ -107,14 +119,17 @@ async fn charge(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result<(), Statu
         let always = value["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow";
         let enough = number("currentHealthy") >= number("desiredHealthy") && number("desiredHealthy") > 0;
         if !is_ready(pod) && (always || enough) {
-            return Ok(());
+            return Ok(Charge::Allowed);
         }
         check(&value)?;
         if dry_run {
-            return Ok(());
+            return Ok(Charge::Allowed);
         }
         let left = number("disruptionsAllowed") - 1;
         value["status"]["disruptionsAllowed"] = left.into();
+        if left == 0 {
+            none_left(&mut value, &call.now);
+        }
         if !value["status"]["disruptedPods"].is_object() {
             value["status"]["disruptedPods"] = json!({});
         }
@@ -125,12 +140,22 @@ async fn charge(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result<(), Statu
         let key = Key::new(BUDGETS, call.namespace, budget.name());
         let txn = Txn::put(key, Expect::Revision(budget.revision()), object);
         match call.server.db().commit(txn).await {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(Charge::Allowed),
             Err(WriteError::Conflict { .. }) => continue,
             Err(WriteError::Failed(status)) => return Err(status),
         }
     }
     Err(too_many("the budget is being changed by others", json!({})))
+}
+
+/// The last allowed disruption is taken: the budget says so at once.
+fn none_left(budget: &mut Value, now: &str) {
+    let mut condition = json!({"type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods",
+        "message": "", "lastTransitionTime": now});
+    if let generation @ Value::Number(_) = &budget["status"]["observedGeneration"] {
+        condition["observedGeneration"] = generation.clone();
+    }
+    set_condition(budget, condition);
 }
 
 fn too_many(message: &str, details: Value) -> Status {
@@ -149,7 +174,14 @@ fn check(budget: &Value) -> Result<(), Status> {
         details["retryAfterSeconds"] = 10.into();
         return Err(too_many(VIOLATES, details));
     }
-    if number("disruptionsAllowed") <= 0 {
+    let refuse = |why: &str| Status::forbidden("policy", BUDGET, name, why);
+    if number("disruptionsAllowed") < 0 {
+        return Err(refuse("pdb disruptions allowed is negative"));
+    }
+    if status["disruptedPods"].as_object().is_some_and(|pods| pods.len() > DISRUPTED_MAX) {
+        return Err(refuse("DisruptedPods map too big - too many evictions not confirmed by PDB controller"));
+    }
+    if number("disruptionsAllowed") == 0 {
         return Err(too_many(
             VIOLATES,
             cause(format!(
@@ -157,14 +189,6 @@ fn check(budget: &Value) -> Result<(), Status> {
                 number("desiredHealthy"),
                 number("currentHealthy")
             )),
-        ));
-    }
-    if status["disruptedPods"].as_object().is_some_and(|pods| pods.len() > DISRUPTED_MAX) {
-        return Err(Status::forbidden(
-            "policy",
-            BUDGETS,
-            name,
-            "DisruptedPods map too big - too many evictions not confirmed by PDB controller",
         ));
     }
     Ok(())
@@ -176,19 +200,9 @@ async fn mark(call: &mut Call<'_>) -> Result<(), Status> {
     change(call, Part::Status, &mut |_, old| {
         let mut pod = old.clone();
         pod["metadata"]["resourceVersion"] = "".into();
-        if !pod["status"]["conditions"].is_array() {
-            pod["status"]["conditions"] = json!([]);
-        }
-        if let Some(conditions) = pod["status"]["conditions"].as_array_mut()
-            && !conditions
-                .iter()
-                .any(|condition| condition["type"] == "DisruptionTarget" && condition["status"] == "True")
-        {
-            conditions.retain(|condition| condition["type"] != "DisruptionTarget");
-            conditions.push(json!({"type": "DisruptionTarget", "status": "True", "lastProbeTime": null,
-                "lastTransitionTime": now, "reason": "EvictionByEvictionAPI",
-                "message": "Eviction API: evicting"}));
-        }
+        let condition = json!({"type": "DisruptionTarget", "status": "True", "lastProbeTime": null,
+            "lastTransitionTime": now, "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"});
+        set_condition(&mut pod, condition);
         Ok(Changed { object: pod, owners: Owners::Track, remade: true })
     })
     .await

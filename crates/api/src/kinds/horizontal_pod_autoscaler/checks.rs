@@ -6,6 +6,7 @@ use super::metrics;
 use crate::field::{FieldErrors, Path};
 use crate::kinds::common::check;
 use crate::kinds::common::walk::{get, int, int_ptr, list, text, text_ptr};
+use crate::kinds::pod::quantities::quantity;
 use crate::meta::names;
 
 const STABILIZATION_SECONDS_MAX: i64 = 3600;
@@ -82,6 +83,7 @@ fn scaling(errors: &mut FieldErrors, path: &Path<'_>, rules: &Value) {
     if let Some(policy) = text_ptr(rules, "selectPolicy") {
         check::one_of(errors, &path.child("selectPolicy"), policy, &["Disabled", "Max", "Min"]);
     }
+    let (tolerance, tolerance_path) = (get(rules, "tolerance"), path.child("tolerance"));
     let path = path.child("policies");
     let policies = list(rules, "policies");
     if policies.is_empty() {
@@ -99,11 +101,35 @@ fn scaling(errors: &mut FieldErrors, path: &Path<'_>, rules: &Value) {
             errors.invalid(&path, &period.into(), detail);
         }
     }
+    if let Some(tolerance) = tolerance.filter(|tolerance| quantity(tolerance).sign() < 0) {
+        errors.invalid(&tolerance_path, tolerance, "must be greater than or equal to 0");
+    }
 }
 
 /// A write of the status.
 pub fn status(errors: &mut FieldErrors, status: &Value) {
     for key in ["currentReplicas", "desiredReplicas"] {
         check::field_non_negative(errors, status, &Path::new("status"), key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn tolerances_are_not_negative() {
+        for (tolerance, expected) in [
+            (json!("0"), None),
+            (json!("50m"), None),
+            (json!("-1"), Some("s.tolerance: Invalid value: \"-1\": must be greater than or equal to 0")),
+        ] {
+            let mut errors = FieldErrors::new();
+            let rules = json!({"policies": [{"type": "Pods", "value": 1, "periodSeconds": 1}], "tolerance": tolerance});
+            scaling(&mut errors, &Path::new("s"), &rules);
+            let found: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+        }
     }
 }

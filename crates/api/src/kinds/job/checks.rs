@@ -183,18 +183,13 @@ fn indexed(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
     }
     let detail = at_most(MANY_COMPLETIONS_LIMIT)
         + &format!(" when completions are above {MANY_COMPLETIONS} and used with backoff limit per index");
+    if get(spec, "maxFailedIndexes").is_none() {
+        let detail = format!("must be specified when completions is above {MANY_COMPLETIONS}");
+        errors.required(&path.child("maxFailedIndexes"), detail);
+    }
     for (key, number) in [("parallelism", parallelism), ("maxFailedIndexes", failed)] {
-        if key == "maxFailedIndexes" && get(spec, key).is_none() {
-            let detail = format!("must be specified when completions is above {MANY_COMPLETIONS}");
-            check::push(errors, FieldErrorKind::Required, &path.child(key), None, detail);
-        } else if number > MANY_COMPLETIONS_LIMIT {
-            check::push(
-                errors,
-                FieldErrorKind::Invalid,
-                &path.child(key),
-                Some(number.to_string()),
-                detail.as_str(),
-            );
+        if number > MANY_COMPLETIONS_LIMIT {
+            errors.invalid(&path.child(key), &number.into(), detail.as_str());
         }
     }
 }
@@ -270,4 +265,60 @@ fn node_affinity(new: &Value, old: &mut Value) {
         Some(wanted) => affinity.insert("nodeAffinity".to_owned(), wanted),
         None => affinity.remove("nodeAffinity"),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::common::testing::faults;
+    use crate::kinds::job::Job;
+    use crate::kind::Kind;
+    use serde_json::json;
+
+    fn job_of(change: Value) -> Value {
+        let mut spec = json!({"template": {"spec": {"restartPolicy": "Never",
+            "containers": [{"name": "c", "image": "i"}]}}});
+        for (key, value) in change.as_object().into_iter().flatten() {
+            spec[key] = value.clone();
+        }
+        json!({"spec": spec})
+    }
+
+    #[test]
+    fn faults_come_in_upstreams_order() {
+        let many = json!({"completionMode": "Indexed", "completions": 100_001, "parallelism": 10_001,
+            "backoffLimitPerIndex": 1});
+        let limit = "must be less than or equal to 10000 when completions are above 100000 and used with backoff limit per index";
+        assert_eq!(
+            faults(&Job, job_of(many.clone())),
+            [
+                "spec.maxFailedIndexes: Required value: must be specified when completions is above 100000".to_owned(),
+                format!("spec.parallelism: Invalid value: 10001: {limit}"),
+            ]
+        );
+        let mut with_limit = many;
+        with_limit["maxFailedIndexes"] = 20_000.into();
+        assert_eq!(
+            faults(&Job, job_of(with_limit)),
+            [
+                format!("spec.parallelism: Invalid value: 10001: {limit}"),
+                format!("spec.maxFailedIndexes: Invalid value: 20000: {limit}"),
+            ]
+        );
+        let codes = json!({"podFailurePolicy": {"rules": [
+            {"action": "Ignore", "onExitCodes": {"operator": "In", "values": []}}]}});
+        assert_eq!(
+            faults(&Job, job_of(codes)),
+            ["spec.podFailurePolicy.rules[0].onExitCodes.values: Invalid value: []: at least one value is required"]
+        );
+    }
+
+    #[test]
+    fn huge_indexed_jobs_are_warned_of() {
+        let job = job_of(json!({"completionMode": "Indexed", "completions": 100_001, "parallelism": 10_001}));
+        let mut job = job;
+        job["metadata"] = json!({"name": "j"});
+        let found = Job.warnings(&job, None);
+        assert!(found.len() == 1 && found[0].starts_with("spec: In Indexed Jobs with a number of"), "{found:?}");
+    }
 }

@@ -86,8 +86,8 @@ fn exit_codes(errors: &mut FieldErrors, path: &Path<'_>, pods: &Value, codes: &V
     let path = path.child("values");
     let values: Vec<i64> = list(codes, "values").iter().filter_map(Value::as_i64).collect();
     if values.is_empty() {
-        let shown = get(codes, "values").map_or_else(|| "null".to_owned(), Value::to_string);
-        errors.invalid_shown(&path, shown, "at least one value is required");
+        // An empty list and none at all are one thing by now, and people write the former.
+        errors.invalid_shown(&path, "[]", "at least one value is required");
     } else if values.len() > CODES_MAX {
         errors.too_many(&path, values.len(), CODES_MAX);
     }

@@ -77,6 +77,7 @@ pub fn init(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value, around: &Ar
                 errors.forbidden(&item.child(key), detail);
             }
         }
+        restart::never_for_resize(errors, &item.child("resizePolicy"), container);
     }
 }
 
@@ -121,5 +122,29 @@ pub fn image_blanks(errors: &mut FieldErrors, path: &Path<'_>, container: &Value
     let image = text(container, "image");
     if image.trim() != image {
         bad_text(errors, &path.child("image"), image, "must not have leading or trailing whitespace");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::common::testing::faults;
+    use crate::kinds::pod::Pod;
+    use serde_json::json;
+
+    #[test]
+    fn plain_init_containers_are_not_restarted_for_a_resize() {
+        let policy = json!([{"resourceName": "cpu", "restartPolicy": "NotRequired"},
+            {"resourceName": "memory", "restartPolicy": "RestartContainer"}]);
+        let pod = |init: Value| {
+            json!({"spec": {"serviceAccountName": "s", "containers": [{"name": "c", "image": "i"}],
+                "initContainers": [init]}})
+        };
+        assert_eq!(
+            faults(&Pod, pod(json!({"name": "i", "image": "i", "resizePolicy": policy}))),
+            ["spec.initContainers[0].resizePolicy[1].restartPolicy: Invalid value: \"RestartContainer\": must not be set to 'RestartContainer' for non-sidecar initContainers"]
+        );
+        let sidecar = json!({"name": "i", "image": "i", "restartPolicy": "Always", "resizePolicy": policy});
+        assert_eq!(faults(&Pod, pod(sidecar)), [""; 0]);
     }
 }

@@ -42,7 +42,8 @@ pub fn validate(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value, around:
             errors.not_found(&path.child("targetContainerName"), &target.into());
         }
         for key in NOT_FOR_THEM {
-            if get(container, key).is_some_and(|value| !same(Some(value), None)) {
+            // Behind a pointer, an object without fields is something too.
+            if get(container, key).is_some_and(|value| key == &"lifecycle" || !same(Some(value), None)) {
                 errors.forbidden(&path.child(key), DETAIL);
             }
         }

@@ -213,6 +213,10 @@ impl Kind for Pod {
         row::cells(object, now)
     }
 
+    fn row_conditions(&self, object: &Value) -> Value {
+        row::conditions(object)
+    }
+
     fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
         let spec = &object["spec"];
         let status = &object["status"];

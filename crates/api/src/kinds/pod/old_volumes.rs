@@ -14,8 +14,9 @@ fn need(errors: &mut FieldErrors, path: &Path<'_>, source: &Value, keys: &[&str]
 
 fn partition(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
     let number = int(source, "partition");
+    // 0 is no partition, which the message doesn't count.
     if !(0..=255).contains(&number) {
-        errors.invalid(&path.child("partition"), &number.into(), "must be between 0 and 255, inclusive");
+        errors.invalid(&path.child("partition"), &number.into(), "must be between 1 and 255, inclusive");
     }
 }
 
@@ -72,21 +73,35 @@ pub fn iscsi(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
 }
 
 fn iscsi_fault(name: &str) -> Option<&'static str> {
-    let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // Any one character, and as many letters and digits.
+    let number = |length: usize| {
+        let mut rest = name.chars().skip(3);
+        let separated = rest.next().is_some_and(|character| character != '\n');
+        separated && rest.clone().count() == length && rest.all(|character| character.is_ascii_alphanumeric())
+    };
     let good = match name.get(..3) {
-        Some("iqn") => {
-            let rest = name.strip_prefix("iqn.").unwrap_or_default().as_bytes();
-            rest.len() > 8
-                && rest[..4].iter().all(u8::is_ascii_digit)
-                && rest[4] == b'-'
-                && rest[5..7].iter().all(u8::is_ascii_digit)
-                && rest[7] == b'.'
-        }
-        Some("eui") => name.strip_prefix("eui.").is_some_and(|rest| rest.len() == 16 && hex(rest)),
-        Some("naa") => name.strip_prefix("naa.").is_some_and(|rest| rest.len() == 32 && hex(rest)),
+        Some("iqn") => is_qualified(name),
+        Some("eui") => number(16),
+        Some("naa") => number(32),
         _ => return Some("must be valid format starting with iqn, eui, or naa"),
     };
     (!good).then_some("must be valid format")
+}
+
+/// `iqn.YYYY-MM.AUTHORITY:NAME`, as upstream looks for it.
+fn is_qualified(name: &str) -> bool {
+    let Some((authority, own)) = name.strip_prefix("iqn.").and_then(|rest| rest.split_once(':')) else {
+        return false;
+    };
+    let authority = authority.as_bytes();
+    authority.len() > 8
+        && authority[..4].iter().all(u8::is_ascii_digit)
+        && authority[4] == b'-'
+        && authority[5..7].iter().all(u8::is_ascii_digit)
+        && authority[7] == b'.'
+        && authority[8..].iter().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(byte))
+        && !own.is_empty()
+        && !own.contains(|character: char| ",;*&$|".contains(character) || character.is_ascii_whitespace())
 }
 
 /// The name of the interface is made of the volume's name and the portal.
@@ -254,11 +269,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn partitions_are_few() {
+        let mut errors = FieldErrors::new();
+        for number in [0, 255, 256, -1] {
+            partition(&mut errors, &Path::new("v"), &json!({"partition": number}));
+        }
+        let found: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+        let words = "must be between 1 and 255, inclusive";
+        assert_eq!(
+            found,
+            [format!("v.partition: Invalid value: 256: {words}"), format!("v.partition: Invalid value: -1: {words}")]
+        );
+    }
+
+    #[test]
     fn iscsi_names_have_their_forms() {
         for (name, good) in [
             ("iqn.2001-04.com.example:a", true),
+            ("iqn.2001-04.com.example:a:b", true),
+            ("iqn.2001-04.com.example", false),
+            ("iqn.2001-04.com.example:a b", false),
+            ("iqn.2001-04.com_example:a", false),
             ("iqn.2001-4.com", false),
             ("eui.0123456789abcdef", true),
+            ("eui-0123456789abcdeg", true),
             ("eui.0123", false),
             ("naa.0123456789abcdef0123456789abcdef", true),
             ("abc", false),

@@ -57,6 +57,18 @@ pub fn resize(errors: &mut FieldErrors, path: &Path<'_>, container: &Value, pod_
     }
 }
 
+/// A plain init container is not restarted for the sake of a resize.
+pub fn never_for_resize(errors: &mut FieldErrors, path: &Path<'_>, container: &Value) {
+    for (index, each) in list(container, "resizePolicy").iter().enumerate() {
+        let policy = text(each, "restartPolicy");
+        if policy == "RestartContainer" {
+            let path = path.index(index);
+            let detail = "must not be set to 'RestartContainer' for non-sidecar initContainers";
+            bad_text(errors, &path.child("restartPolicy"), policy, detail);
+        }
+    }
+}
+
 /// The pod's own policy.
 pub fn pod_policy(errors: &mut FieldErrors, path: &Path<'_>, policy: &str) {
     match policy {

@@ -1,7 +1,7 @@
 //! The row of a pod in a table.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::spec_defaults::restarts_always;
 use crate::kind::{Column, human_duration};
@@ -40,6 +40,17 @@ pub fn cells(pod: &Value, now: Timestamp) -> Vec<Value> {
         or_none(text(status, "nominatedNodeName")),
         gates(spec, status),
     ]
+}
+
+/// A pod that has ended is told apart, so that clients may leave it out.
+pub fn conditions(pod: &Value) -> Value {
+    let phase = text(&pod["status"], "phase");
+    let message = match phase {
+        "Succeeded" => "The pod has completed successfully.",
+        "Failed" => "The pod failed.",
+        _ => return Value::Null,
+    };
+    json!([{"type": "Completed", "status": "True", "reason": phase, "message": message}])
 }
 
 #[derive(Default)]
@@ -178,7 +189,6 @@ fn gates(spec: &Value, status: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn shown(pod: Value) -> Vec<String> {
         let now: Timestamp = "2026-01-01T01:00:00Z".parse().unwrap();
@@ -195,6 +205,19 @@ mod tests {
                 "containerStatuses": [{"name": "c", "ready": true, "restartCount": 3, "state": {"running": {}},
                     "lastState": {"terminated": {"finishedAt": "2026-01-01T00:58:00Z"}}}]}}));
         assert_eq!(row, ["p", "1/1", "Running", "3 (2m ago)", "60m", "10.0.0.1", "n", "<none>", "0/1"]);
+    }
+
+    #[test]
+    fn rows_of_ended_pods_are_marked() {
+        for (phase, message) in [
+            ("Pending", Value::Null),
+            ("Running", Value::Null),
+            ("Succeeded", "The pod has completed successfully.".into()),
+            ("Failed", "The pod failed.".into()),
+        ] {
+            let found = conditions(&json!({"status": {"phase": phase}}));
+            assert_eq!(found[0]["message"], message, "{phase}");
+        }
     }
 
     #[test]

@@ -43,7 +43,8 @@ pub fn pod(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
         one_of(errors, &path.child("supplementalGroupsPolicy"), policy, &["Merge", "Strict"]);
     }
     if let Some(policy) = text_ptr(context, "seLinuxChangePolicy") {
-        one_of(errors, &path.child("seLinuxChangePolicy"), policy, &["MountOption", "Recursive"]);
+        // Mounting with a label is behind a closed gate. KEP-1710.
+        one_of(errors, &path.child("seLinuxChangePolicy"), policy, &["Recursive"]);
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::quantities;
 use super::volume_defaults;
 use crate::kinds::common::walk::{
-    default, default_int, default_text, ensure, flag_ptr, get, get_mut, list_mut, map_of, remove, set, text,
+    default, default_int, default_text, ensure, flag_ptr, get, get_mut, list, list_mut, map_of, remove, set, text,
 };
 
 /// The lists of containers, in upstream's order of visiting.
@@ -157,6 +157,11 @@ pub fn drop_disabled(spec: &mut Value, old: Option<&Value>) {
     if get(spec, "schedulingGroup").is_some() && old.is_none_or(|old| get(old, "schedulingGroup").is_none()) {
         remove(spec, "schedulingGroup");
     }
+    for source in ["clusterTrustBundle", "podCertificate"] {
+        if !old.is_some_and(|old| projections(old).any(|each| get(each, source).is_some())) {
+            drop_projection(spec, source);
+        }
+    }
     for key in CONTAINER_LISTS {
         let had = old.is_some_and(|old| stop_signal_in_use(old));
         for each in list_mut(spec, key) {
@@ -171,9 +176,23 @@ pub fn drop_disabled(spec: &mut Value, old: Option<&Value>) {
     }
 }
 
+/// The sources of all projected volumes.
+fn projections(spec: &Value) -> impl Iterator<Item = &Value> {
+    list(spec, "volumes").iter().filter_map(|volume| get(volume, "projected")).flat_map(|each| list(each, "sources"))
+}
+
+fn drop_projection(spec: &mut Value, source: &str) {
+    for volume in list_mut(spec, "volumes") {
+        let Some(projected) = get_mut(volume, "projected") else { continue };
+        for each in list_mut(projected, "sources") {
+            remove(each, source);
+        }
+    }
+}
+
 fn stop_signal_in_use(spec: &Value) -> bool {
     CONTAINER_LISTS.iter().any(|key| {
-        crate::kinds::common::walk::list(spec, key)
+        list(spec, key)
             .iter()
             .any(|each| get(each, "lifecycle").is_some_and(|lifecycle| get(lifecycle, "stopSignal").is_some()))
     })
@@ -235,8 +254,17 @@ mod tests {
     #[test]
     fn fields_behind_closed_gates_go() {
         let mut spec = json!({"containers": [{"lifecycle": {"stopSignal": "SIGINT"}},
-            {"lifecycle": {"stopSignal": "SIGINT", "preStop": {}}}], "schedulingGroup": {}});
+            {"lifecycle": {"stopSignal": "SIGINT", "preStop": {}}}], "schedulingGroup": {},
+            "volumes": [{"projected": {"sources": [{"clusterTrustBundle": {}}, {"secret": {}}, {"podCertificate": {}}]}}]});
+        let old = spec.clone();
         drop_disabled(&mut spec, None);
-        assert_eq!(spec, json!({"containers": [{}, {"lifecycle": {"preStop": {}}}]}));
+        assert_eq!(
+            spec,
+            json!({"containers": [{}, {"lifecycle": {"preStop": {}}}],
+                "volumes": [{"projected": {"sources": [{}, {"secret": {}}, {}]}}]})
+        );
+        let mut kept = old.clone();
+        drop_disabled(&mut kept, Some(&old));
+        assert_eq!(kept, old, "what is used already stays");
     }
 }

@@ -64,19 +64,40 @@ pub fn of_pod(pod: &Value) -> Vec<String> {
     warnings
 }
 
+/// Whether an object is new, or counts as another generation of itself.
+pub fn has_changed(new: &Value, old: Option<&Value>) -> bool {
+    let generation = |object: &Value| at(object, &["metadata", "generation"]).and_then(Value::as_i64);
+    old.is_none_or(|old| generation(old) != generation(new) || !same(old.get("spec"), new.get("spec")))
+}
+
 /// Warnings for an object with a template at `spec.template`, when the spec is new.
 pub fn of_owner(new: &Value, old: Option<&Value>) -> Vec<String> {
     let mut warnings = Vec::new();
     if old.is_none() {
         bad_host_name(&mut warnings, new, "Pod names and hostnames");
     }
-    if old.is_none_or(|old| !same(old.get("spec"), new.get("spec")))
+    if has_changed(new, old)
         && let Some(template) = at(new, &["spec", "template"])
     {
         let path = Path::new("spec");
         of_template(&mut warnings, &path.child("template"), template);
     }
     warnings
+}
+
+/// Warnings for the spec of a claim, whose path is given.
+pub fn of_claim(warnings: &mut Vec<String>, path: &Path<'_>, spec: &Value) {
+    let mut warn = |path: &dyn Display, words: &str| warnings.push(format!("{path}: {words}"));
+    claim_fractions(&mut warn, path, spec);
+}
+
+fn claim_fractions(warn: &mut Warn<'_>, path: &Path<'_>, spec: &Value) {
+    let path = path.child("resources");
+    for key in ["requests", "limits"] {
+        if let Some(list) = at(spec, &["resources", key]) {
+            fraction(warn, &path.child(key), list, "storage");
+        }
+    }
 }
 
 /// Names become host names, or parts of them.
@@ -254,6 +275,10 @@ fn volumes(warn: &mut Warn<'_>, path: &Path<'_>, spec: &Value) {
                 warn(&path.index(index).child(shown), words);
             }
         }
+        if let Some(spec) = at(volume, &["ephemeral", "volumeClaimTemplate", "spec"]) {
+            let path = path.index(index);
+            claim_fractions(warn, &path.child("ephemeral.volumeClaimTemplate.spec"), spec);
+        }
     }
     let sources = |volume: &'_ Value| {
         at(volume, &["projected", "sources"]).and_then(Value::as_array).cloned().unwrap_or_default()
@@ -307,12 +332,16 @@ fn duplicates(warn: &mut Warn<'_>, path: &Path<'_>, spec: &Value) {
 /// There are no fractions of bytes.
 fn fractions(warn: &mut Warn<'_>, path: &Path<'_>, list: &Value) {
     for name in ["memory", "ephemeral-storage"] {
-        if let Some(value) = get(list, name)
-            && !is_whole(quantity(value))
-        {
-            let words = format!("fractional byte value {value} is invalid, must be an integer");
-            warn(&path.key(name), &words);
-        }
+        fraction(warn, path, list, name);
+    }
+}
+
+fn fraction(warn: &mut Warn<'_>, path: &Path<'_>, list: &Value, name: &str) {
+    if let Some(value) = get(list, name)
+        && !is_whole(quantity(value))
+    {
+        let words = format!("fractional byte value {value} is invalid, must be an integer");
+        warn(&path.key(name), &words);
     }
 }
 
@@ -448,6 +477,21 @@ mod tests {
             of_pod(&json!({"metadata": {"name": "a.b"}})),
             ["metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]"]
         );
+    }
+
+    #[test]
+    fn claims_are_of_whole_bytes() {
+        let claim = json!({"resources": {"requests": {"storage": "100m"}, "limits": {"storage": "1Gi"}}});
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"volumes": [{"ephemeral":
+            {"volumeClaimTemplate": {"spec": claim}}}]}});
+        let words = "fractional byte value \"100m\" is invalid, must be an integer";
+        assert_eq!(
+            of_pod(&pod),
+            [format!("spec.volumes[0].ephemeral.volumeClaimTemplate.spec.resources.requests[storage]: {words}")]
+        );
+        let mut found = Vec::new();
+        of_claim(&mut found, &Path::new("spec"), &claim);
+        assert_eq!(found, [format!("spec.resources.requests[storage]: {words}")]);
     }
 
     #[test]
