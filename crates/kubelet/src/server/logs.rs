@@ -9,14 +9,14 @@ use std::sync::Arc;
 use cox_runtime::{ContainerId, ContainerState, RuntimeEvent};
 use futures::StreamExt;
 use http_body_util::{BodyExt, StreamBody};
-use hyper::Response;
-use hyper::body::{Bytes, Frame};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::{Request, Response};
 use jiff::Timestamp;
 use rustix::fs::inotify;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
-use super::{Body, Refusal, lookup, query};
+use super::{Body, Refusal, log_socket, lookup, query, websocket};
 use crate::node::Node;
 
 /// How much is read from the file at a time.
@@ -65,8 +65,14 @@ fn wanted(text: &str, now: Timestamp) -> Result<Wanted, Refusal> {
     Ok(wanted)
 }
 
-pub(super) async fn serve(node: &Arc<Node>, namespace: &str, name: &str, container: &str, text: &str) -> Result<Response<Body>, Refusal> {
-    let wanted = wanted(text, node.env.now())?;
+pub(super) async fn serve(
+    node: &Arc<Node>,
+    namespace: &str,
+    name: &str,
+    container: &str,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Refusal> {
+    let wanted = wanted(request.uri().query().unwrap_or_default(), node.env.now())?;
     let pod = lookup::pod(node, namespace, name)?;
     if crate::pod::spec::find(&pod, container).is_none() {
         return Err(Refusal::bad_request(format!("container {container} is not valid for pod {name}")));
@@ -92,13 +98,16 @@ pub(super) async fn serve(node: &Arc<Node>, namespace: &str, name: &str, contain
     };
     let path = chosen.log_path.clone().ok_or_else(|| Refusal::not_found("the container keeps no log"))?;
     let (sender, receiver) = mpsc::channel::<Bytes>(CHUNKS_MAX);
-    let (node, id) = (node.clone(), chosen.id.clone());
-    node.clone().env.spawn(async move {
-        if let Err(error) = stream(&node, &id, path, wanted, &sender).await {
+    let (reading, id) = (node.clone(), chosen.id.clone());
+    node.env.spawn(async move {
+        if let Err(error) = stream(&reading, &id, path, wanted, &sender).await {
             // The client has its status already: what is left is to tell it in the text.
             let _ = sender.send(Bytes::from(format!("failed to read the log: {error}\n"))).await;
         }
     });
+    if websocket::is_websocket(&request) {
+        return log_socket::answer(node, request, receiver);
+    }
     let frames = futures::stream::unfold(receiver, |mut receiver| async move {
         let bytes = receiver.recv().await?;
         Some((Ok::<_, std::convert::Infallible>(Frame::data(bytes)), receiver))

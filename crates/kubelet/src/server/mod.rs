@@ -2,6 +2,7 @@
 //! Paths are upstream's kubelet's; only holders of a client certificate of the cluster's own components may call.
 
 mod exec;
+mod log_socket;
 mod logs;
 mod lookup;
 mod port_forward;
@@ -130,7 +131,7 @@ async fn answer(node: Arc<Node>, request: Request<Incoming>, allowed: bool) -> R
     let get_or_post = matches!(*request.method(), Method::GET | Method::POST);
     let result = match parts.as_slice() {
         ["containerLogs", namespace, pod, container] if request.method() == Method::GET => {
-            logs::serve(&node, namespace, pod, container, request.uri().query().unwrap_or_default()).await
+            logs::serve(&node, namespace, pod, container, request).await
         }
         ["exec", namespace, pod, container] | ["exec", namespace, pod, _, container] if get_or_post => {
             exec::serve(&node, (namespace, pod, container), false, request).await

@@ -1,4 +1,4 @@
-//! `kubectl port-forward` and `kubectl exec`, over WebSockets and over SPDY/3.1 alone; the Python client's port-forward.
+//! `kubectl port-forward` and `kubectl exec`, over WebSockets and over SPDY/3.1 alone; what other clients do by WebSockets.
 
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -17,7 +17,7 @@ spec:
   containers:
   - name: page
     image: busybox:1
-    command: [sh, -c, "mkdir /www && echo the page >/www/index.html && httpd -f -p 127.0.0.1:8080 -h /www"]
+    command: [sh, -c, "mkdir /www && echo the page >/www/index.html && echo page up && httpd -f -p 127.0.0.1:8080 -h /www"]
     readinessProbe: {exec: {command: [sh, -c, "nc 127.0.0.1 8080 </dev/null"]}, periodSeconds: 1}
   - name: echo
     image: busybox:1
@@ -63,6 +63,13 @@ impl Drop for Forward {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let mut said = String::new();
+        if std::thread::panicking()
+            && let Some(mut stderr) = self.child.stderr.take()
+            && stderr.read_to_string(&mut said).is_ok()
+        {
+            eprintln!("kubectl port-forward said:\n{said}");
+        }
     }
 }
 
@@ -155,7 +162,7 @@ fn exec(cluster: &Cluster, websockets: bool) {
     assert!(err.contains("err\n") && err.contains("exit code 7"), "{err}");
 }
 
-/// Both ways that kubectl has, and the channels of other clients.
+/// Both ways that kubectl has, and those of other clients.
 #[test]
 fn over_websockets_and_over_spdy() {
     let mut cluster = Cluster::start(&["--node-name", "solo"]);
@@ -167,7 +174,7 @@ fn over_websockets_and_over_spdy() {
         forwards(&cluster, websockets);
         exec(&cluster, websockets);
     }
-    cluster.python("port_forward.py", "forwarded");
+    cluster.python("streams.py", "all came through");
     cluster.kubectl(&["delete", "pod", "p", "--timeout=30s"]);
     cluster.down();
 }
