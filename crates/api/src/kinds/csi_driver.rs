@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::common::cells::{self, column};
 use super::common::check;
-use super::common::walk::{default, ensure, flag, get, int, int_ptr, list, same, set, text, texts};
+use super::common::walk::{default, ensure, flag, get, int, int_ptr, list, same, set, text, text_ptr, texts};
 use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope};
 
@@ -93,6 +93,7 @@ impl Kind for CSIDriver {
     }
 
     fn validate_update(&self, new: &Value, old: &Value, _part: Part, errors: &mut FieldErrors) {
+        validate(new, errors);
         let path = Path::new("spec");
         let (now, was) = (&new["spec"], &old["spec"]);
         // Upstream's path has this spelling.
@@ -101,7 +102,6 @@ impl Kind for CSIDriver {
         {
             check::immutable(errors, &path.child(shown), get(now, key), get(was, key), Value::to_string);
         }
-        validate(new, errors);
     }
 
     fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
@@ -116,6 +116,8 @@ impl Kind for CSIDriver {
     }
 }
 
+/// How often the number of volumes that fit a node is asked for, at most.
+const UPDATE_SECONDS_MIN: i64 = 10;
 /// Tokens live so long at least.
 const TOKEN_SECONDS_MIN: i64 = 600;
 
@@ -127,9 +129,10 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
             errors.required(&path.child(key), "");
         }
     }
-    let policy = text(spec, "fsGroupPolicy");
-    let policies = &["File", "None", "ReadWriteOnceWithFSType"];
-    check::required_one_of(errors, &path.child("fsGroupPolicy"), policy, policies);
+    if let Some(policy) = text_ptr(spec, "fsGroupPolicy") {
+        let policies = &["File", "None", "ReadWriteOnceWithFSType"];
+        check::one_of(errors, &path.child("fsGroupPolicy"), policy, policies);
+    }
     let tokens = list(spec, "tokenRequests");
     for (at, token) in tokens.iter().enumerate() {
         let path = path.child("tokenRequests");
@@ -137,6 +140,7 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
         let audience = text(token, "audience");
         if tokens[..at].iter().any(|earlier| text(earlier, "audience") == audience) {
             errors.duplicate(&path.child("audience"), &audience.into());
+            continue;
         }
         match int_ptr(token, "expirationSeconds") {
             Some(seconds @ ..TOKEN_SECONDS_MIN) => {
@@ -151,14 +155,19 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
         }
     }
     for mode in texts(spec, "volumeLifecycleModes") {
-        check::one_of(errors, &path.child("volumeLifecycleModes"), mode, &["Ephemeral", "Persistent"]);
+        check::one_of(errors, &path.child("volumeLifecycleModes"), mode, &["Persistent", "Ephemeral"]);
+    }
+    let key = "nodeAllocatableUpdatePeriodSeconds";
+    if let Some(seconds @ ..UPDATE_SECONDS_MIN) = int_ptr(spec, key) {
+        let detail = format!("must be greater than or equal to {UPDATE_SECONDS_MIN} seconds");
+        errors.invalid(&path.child(key), &seconds.into(), detail);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::common::testing::{changed, made, update_faults};
+    use crate::kinds::common::testing::{changed, faults, made, update_faults};
 
     #[test]
     fn changes_are_counted() {
@@ -171,5 +180,28 @@ mod tests {
                 false.into()),
             ["spec.attachedRequired: Invalid value: false: field is immutable"]
         );
+    }
+
+    #[test]
+    fn fields_are_checked() {
+        for (spec, expected) in [
+            (
+                json!({"fsGroupPolicy": "", "volumeLifecycleModes": ["X"], "nodeAllocatableUpdatePeriodSeconds": 9}),
+                vec![
+                    "spec.fsGroupPolicy: Unsupported value: \"\": supported values: \"File\", \"None\", \"ReadWriteOnceWithFSType\"",
+                    "spec.volumeLifecycleModes: Unsupported value: \"X\": supported values: \"Persistent\", \"Ephemeral\"",
+                    "spec.nodeAllocatableUpdatePeriodSeconds: Invalid value: 9: must be greater than or equal to 10 seconds",
+                ],
+            ),
+            (
+                json!({"tokenRequests": [{"audience": "a", "expirationSeconds": 1}, {"audience": "a", "expirationSeconds": 1}]}),
+                vec![
+                    "spec.tokenRequests[0].expirationSeconds: Invalid value: 1: may not specify a duration less than 10 minutes",
+                    "spec.tokenRequests[1].audience: Duplicate value: \"a\"",
+                ],
+            ),
+        ] {
+            assert_eq!(faults(&CSIDriver, json!({"spec": spec})), expected, "{spec}");
+        }
     }
 }

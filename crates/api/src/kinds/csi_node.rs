@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::common::cells::{self, column};
 use super::common::check;
 use super::common::csi;
-use super::common::walk::{get, int_ptr, list, same, text, texts};
+use super::common::walk::{get, int_ptr, list, remove, same, text, texts};
+use super::pod::internal;
 use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Scope};
 
@@ -52,18 +53,19 @@ impl Kind for CSINode {
     }
 
     fn validate_update(&self, new: &Value, old: &Value, _part: Part, errors: &mut FieldErrors) {
-        let root = Path::new("spec");
-        let root = root.child("drivers");
-        let known = list(&old["spec"], "drivers");
-        for (at, driver) in list(&new["spec"], "drivers").iter().enumerate() {
-            let was = known.iter().find(|known| text(known, "name") == text(driver, "name"));
-            if let Some(was) = was
-                && !same_driver(driver, was)
-            {
-                errors.invalid(&root.index(at), driver, "field is immutable");
+        validate(new, errors);
+        let path = Path::new("spec.drivers");
+        for was in list(&old["spec"], "drivers") {
+            for driver in list(&new["spec"], "drivers") {
+                if text(driver, "name") == text(was, "name") && !same_driver(driver, was) {
+                    // How many volumes a node can have may change, and isn't shown (KEP-4876).
+                    let mut shown = driver.clone();
+                    remove(&mut shown, "allocatable");
+                    let shown = internal::json("CSINodeDriver", &shown);
+                    errors.invalid_shown(&path, shown, "field is immutable");
+                }
             }
         }
-        validate(new, errors);
     }
 }
 
@@ -94,9 +96,11 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
         if let Some(count) = get(driver, "allocatable").and_then(|known| int_ptr(known, "count")) {
             check::non_negative(errors, &path.child("allocatable").child("count"), count);
         }
+        if drivers[..at].iter().any(|earlier| text(earlier, "name") == name) {
+            errors.duplicate(&path.child("name"), &name.into());
+        }
         let keys: Vec<&str> = texts(driver, "topologyKeys").collect();
         for (at, key) in keys.iter().enumerate() {
-            let path = path.child("topologyKeys");
             if key.is_empty() {
                 errors.required(&path, "");
             }
@@ -105,8 +109,39 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
             }
             check::qualified(errors, &path, key);
         }
-        if drivers[..at].iter().any(|earlier| text(earlier, "name") == name) {
-            errors.duplicate(&path.child("name"), &name.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::{faults, update_faults};
+
+    #[test]
+    fn drivers_are_named_once_and_stay() {
+        let node = |drivers: Value| json!({"spec": {"drivers": drivers}});
+        for (drivers, expected) in [
+            (
+                json!([{"name": "a.x", "nodeID": "", "topologyKeys": ["k", "k"]}, {"name": "a.x", "nodeID": "n", "allocatable": {"count": -1}}]),
+                vec![
+                    "spec.drivers[0].nodeID: Required value",
+                    "spec.drivers[0]: Duplicate value: \"k\"",
+                    "spec.drivers[1].allocatable.count: Invalid value: -1: must be greater than or equal to 0",
+                    "spec.drivers[1].name: Duplicate value: \"a.x\"",
+                ],
+            ),
+            (json!([{"name": "a.x", "nodeID": "n", "topologyKeys": ["k"]}]), vec![]),
+        ] {
+            assert_eq!(faults(&CSINode, node(drivers.clone())), expected, "{drivers}");
         }
+        let moved = update_faults(&CSINode, node(json!([{"name": "a.x", "nodeID": "n", "topologyKeys": ["k"]}])), Part::Main, |new| {
+            new["spec"]["drivers"] = json!([{"name": "a.x", "nodeID": "m", "topologyKeys": ["k"], "allocatable": {"count": 3}}]);
+        });
+        assert_eq!(
+            moved,
+            [r#"spec.drivers: Invalid value: {"Name":"a.x","NodeID":"m","TopologyKeys":["k"],"Allocatable":null}: field is immutable"#]
+        );
     }
 }

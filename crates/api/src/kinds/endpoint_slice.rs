@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::common::cells::{self, column};
 use super::common::check;
+use super::common::ip_forms;
 use super::common::walk::{
     default, ensure, get, int, int_ptr, list, list_mut, remove, same, set, text, texts,
 };
@@ -80,6 +81,27 @@ impl Kind for EndpointSlice {
 
     fn repeats_metadata_checks(&self) -> bool {
         false
+    }
+
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if old.is_none() && text(new, "addressType") == "FQDN" {
+            warnings.push("spec.addressType: FQDN endpoints are deprecated".to_owned());
+        }
+        // The controllers write addresses in their usual form.
+        let keeper = text(&new["metadata"]["labels"], "endpointslice.kubernetes.io/managed-by");
+        if matches!(keeper, "endpointslice-controller.k8s.io" | "endpointslicemirroring-controller.k8s.io") {
+            return warnings;
+        }
+        let root = Path::new("endpoints");
+        for (at, endpoint) in list(new, "endpoints").iter().enumerate() {
+            let path = root.index(at);
+            let path = path.child("addresses");
+            for (at, address) in texts(endpoint, "addresses").enumerate() {
+                ip_forms::of_ip(&mut warnings, &path.index(at), address);
+            }
+        }
+        warnings
     }
 
     fn columns(&self) -> &'static [Column] {
@@ -164,5 +186,23 @@ mod tests {
             new["addressType"] = "IPv6".into();
         });
         assert_eq!(update, ["addressType: Invalid value: \"IPv6\": field is immutable"]);
+    }
+
+    #[test]
+    fn names_and_odd_addresses_are_told() {
+        let slice = |kind: &str, address: &str| {
+            json!({"metadata": {}, "addressType": kind, "endpoints": [{"addresses": [address]}]})
+        };
+        let names = slice("FQDN", "a.b.c");
+        assert_eq!(EndpointSlice.warnings(&names, None), ["spec.addressType: FQDN endpoints are deprecated"]);
+        assert!(EndpointSlice.warnings(&names, Some(&names)).is_empty());
+        let mut odd = slice("IPv6", "FD00::1");
+        assert_eq!(
+            EndpointSlice.warnings(&odd, Some(&odd)),
+            ["endpoints[0].addresses[0]: IPv6 address \"FD00::1\" should be in RFC 5952 canonical format (\"fd00::1\")"]
+        );
+        odd["metadata"]["labels"] =
+            json!({"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"});
+        assert!(EndpointSlice.warnings(&odd, None).is_empty());
     }
 }

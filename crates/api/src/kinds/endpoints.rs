@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::common::addresses;
 use super::common::cells::{self, column};
 use super::common::check;
+use super::common::ip_forms;
 use super::common::walk::{default_text, int, list, list_mut, text, text_ptr};
 use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Scope};
@@ -63,6 +64,24 @@ impl Kind for Endpoints {
         validate(new, errors);
     }
 
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        // The controller writes addresses in their usual form.
+        if text(&new["metadata"]["labels"], "endpoints.kubernetes.io/managed-by") == "endpoint-controller" {
+            return warnings;
+        }
+        let root = Path::new("subsets");
+        for (at, subset) in list(new, "subsets").iter().enumerate() {
+            let path = root.index(at);
+            for key in ["addresses", "notReadyAddresses"] {
+                for (at, each) in list(subset, key).iter().enumerate() {
+                    ip_forms::of_ip(&mut warnings, &path.child(key).index(at).child("ip"), text(each, "ip"));
+                }
+            }
+        }
+        warnings
+    }
+
     fn deprecation(&self) -> Option<&'static str> {
         Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
     }
@@ -89,11 +108,7 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
 
 fn address(errors: &mut FieldErrors, path: &Path<'_>, address: &Value) {
     let ip = text(address, "ip");
-    let before = errors.0.len();
     check::ip(errors, &path.child("ip"), ip);
-    if errors.0.len() > before {
-        return;
-    }
     let host = text(address, "hostname");
     if !host.is_empty() {
         check::label(errors, &path.child("hostname"), host);
@@ -170,11 +185,24 @@ mod tests {
             [
                 "subsets[0].addresses[0].ip: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, ::1/128)",
                 "subsets[0].addresses[1].ip: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+                "subsets[0].addresses[1].ip: Invalid value: \"x\": must be a valid IP address",
             ]
         );
         assert_eq!(
             faults(&Endpoints, json!({"subsets": [{}]})),
             ["subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`"]
+        );
+        assert_eq!(
+            faults(&Endpoints, subset(&["0.0.0.0", "::ffff:169.254.0.1"])),
+            [
+                "subsets[0].addresses[0].ip: Invalid value: \"0.0.0.0\": may not be unspecified (0.0.0.0)",
+                "subsets[0].addresses[1].ip: Invalid value: \"::ffff:169.254.0.1\": may not be in the link-local range (169.254.0.0/16, fe80::/10)",
+            ]
+        );
+        let odd = "will be considered invalid in a future Kubernetes release: use \"10.0.0.1\"";
+        assert_eq!(
+            Endpoints.warnings(&subset(&["010.0.0.1"]), None),
+            [format!("subsets[0].addresses[0].ip: non-standard IP address \"010.0.0.1\" {odd}")]
         );
     }
 }

@@ -91,7 +91,7 @@ impl Kind for Ingress {
     fn validate_update(&self, new: &Value, _old: &Value, part: Part, errors: &mut FieldErrors) {
         if part == Part::Status {
             let path = Path::new("status");
-            load_balancer::validate(errors, &path.child("loadBalancer"), &new["status"]["loadBalancer"]);
+            load_balancer::validate(errors, &path.child("loadBalancer"), &new["status"]["loadBalancer"], false);
         } else {
             validate::spec(new, errors);
         }

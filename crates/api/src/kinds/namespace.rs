@@ -105,22 +105,24 @@ impl Kind for Namespace {
     }
 
     fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
-        finalizers(object, errors);
+        finalizers(object, false, errors);
     }
 
     fn validate_update(&self, new: &Value, _old: &Value, part: Part, errors: &mut FieldErrors) {
         match part {
             Part::Status => phase(new, errors),
-            Part::Sub("finalize") => finalizers(new, errors),
+            Part::Sub("finalize") => finalizers(new, true, errors),
             _ => {}
         }
     }
 }
 
-fn finalizers(object: &Value, errors: &mut FieldErrors) {
+/// Checks the finalizers; `finalize` says which one is at fault, a new namespace doesn't.
+fn finalizers(object: &Value, indexed: bool, errors: &mut FieldErrors) {
     let spec = Path::new("spec");
-    let path = spec.child("finalizers");
-    for finalizer in texts(&object["spec"], "finalizers") {
+    let whole = spec.child("finalizers");
+    for (at, finalizer) in texts(&object["spec"], "finalizers").enumerate() {
+        let path = if indexed { whole.index(at) } else { whole };
         check::qualified(errors, &path, finalizer);
         let standard = matches!(finalizer, KUBERNETES | "orphan" | "foregroundDeletion");
         if !standard && !finalizer.contains('/') {
@@ -144,7 +146,7 @@ fn phase(object: &Value, errors: &mut FieldErrors) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::common::testing::{changed, made, update_faults};
+    use crate::kinds::common::testing::{changed, faults, made, update_faults};
 
     #[test]
     fn content_goes_first() {
@@ -159,6 +161,17 @@ mod tests {
             new["spec"]["finalizers"] = json!([]);
         });
         assert!(list(&freed["spec"], "finalizers").is_empty());
+    }
+
+    #[test]
+    fn finalizers_are_qualified() {
+        let detail = "Invalid value: \"x\": name is neither a standard finalizer name nor is it fully qualified";
+        let given = json!({"spec": {"finalizers": ["x"]}});
+        assert_eq!(faults(&Namespace, given), [format!("spec.finalizers: {detail}")]);
+        let finalized = update_faults(&Namespace, json!({}), Part::Sub("finalize"), |new| {
+            new["spec"]["finalizers"] = json!(["kubernetes", "x"]);
+        });
+        assert_eq!(finalized, [format!("spec.finalizers[1]: {detail}")]);
     }
 
     #[test]

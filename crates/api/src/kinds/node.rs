@@ -2,14 +2,14 @@
 
 mod validate;
 
-use super::common::resource_list;
+use super::common::{ip_forms, resource_list};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column, wide};
-use super::common::walk::{flag, get, get_mut, list, map, set, text, texts};
-use crate::field::FieldErrors;
-use crate::kind::{Column, Kind, KindInfo, Part, Scope, Subresource};
+use super::common::walk::{flag, get, get_mut, list, map, remove, set, text, texts};
+use crate::field::{FieldErrors, Path};
+use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope, Subresource};
 
 /// The kind's rules.
 pub struct Node;
@@ -79,6 +79,16 @@ impl Kind for Node {
         }
     }
 
+    fn prepare_create(&self, object: &mut Value, _rules: &Rules<'_>) {
+        drop_config_source(object);
+    }
+
+    fn prepare_update(&self, new: &mut Value, old: &Value, _part: Part, _rules: &Rules<'_>) {
+        if get(&old["spec"], "configSource").is_none() {
+            drop_config_source(new);
+        }
+    }
+
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
@@ -112,11 +122,32 @@ impl Kind for Node {
 
     fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
         validate::taints(object, errors);
+        validate::resources(object, errors);
         validate::pod_cidrs(object, errors);
     }
 
     fn validate_update(&self, new: &Value, old: &Value, _part: Part, errors: &mut FieldErrors) {
         validate::update(new, old, errors);
+    }
+
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !text(&new["spec"], "externalID").is_empty() {
+            let words = "spec.externalID: this field is deprecated, and is unused by Kubernetes";
+            warnings.push(words.to_owned());
+        }
+        let path = Path::new("spec.podCIDRs");
+        for (at, cidr) in texts(&new["spec"], "podCIDRs").enumerate() {
+            ip_forms::of_cidr(&mut warnings, &path.index(at), cidr);
+        }
+        warnings
+    }
+}
+
+/// A field of a feature that is gone (dynamic configuration of kubelets).
+fn drop_config_source(object: &mut Value) {
+    if let Some(spec) = get_mut(object, "spec") {
+        remove(spec, "configSource");
     }
 }
 
@@ -168,7 +199,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds::common::testing::{made, update_faults};
+    use crate::kinds::common::testing::{faults, made, update_faults};
 
     #[test]
     fn rows_say_ready_and_roles() {
@@ -193,6 +224,65 @@ mod tests {
         assert_eq!(
             moved,
             ["spec.podCIDRs: Forbidden: node updates may not change podCIDR except from \"\" to valid"]
+        );
+    }
+
+    #[test]
+    fn amounts_and_blocks_are_checked() {
+        for (node, expected) in [
+            (json!({"status": {"capacity": {"cpu": "1500m", "memory": "1.5"}}}), vec![]),
+            (
+                json!({"status": {"capacity": {"cpu": "-1", "pods": "1500m"}, "allocatable": {}}}),
+                vec![
+                    "status.capacity.cpu: Invalid value: \"-1\": must be greater than or equal to 0",
+                    "status.capacity.pods: Invalid value: \"1500m\": must be an integer",
+                ],
+            ),
+            (
+                json!({"spec": {"podCIDRs": ["10.0.0.0/24", "10.0.0.0/24"]}}),
+                vec![
+                    "spec.podCIDRs: Invalid value: [\"10.0.0.0/24\",\"10.0.0.0/24\"]: may specify no more than one CIDR for each IP family",
+                    "spec.podCIDRs[1]: Duplicate value: \"10.0.0.0/24\"",
+                ],
+            ),
+        ] {
+            assert_eq!(faults(&Node, node.clone()), expected, "{node}");
+        }
+        let dropped = made(&Node, json!({"spec": {"configSource": {"configMap": {"name": "a"}}}}));
+        assert!(dropped["spec"].get("configSource").is_none());
+    }
+
+    #[test]
+    fn what_an_update_may_not_touch() {
+        let old = json!({"spec": {"podCIDR": "10.0.0.0/24", "podCIDRs": ["10.0.0.0/24", "fd00::/64"], "providerID": "a"}});
+        let cidrs = "spec.podCIDRs: Forbidden: node updates may not change podCIDR except from \"\" to valid";
+        for (spec, expected) in [
+            (json!({"podCIDR": "10.1.0.0/24", "podCIDRs": ["10.1.0.0/24", "fd01::/64"], "providerID": "a"}), vec![cidrs, cidrs]),
+            (json!({"podCIDR": "10.0.0.0/24", "podCIDRs": ["10.0.0.0/24"], "providerID": "a"}), vec![cidrs]),
+            (
+                json!({"podCIDR": "10.0.0.0/24", "podCIDRs": ["10.0.0.0/24", "fd00::/64"], "providerID": "b", "externalID": "x"}),
+                vec![
+                    "spec.providerID: Forbidden: node updates may not change providerID except from \"\" to valid",
+                    "spec.externalID: Forbidden: may not be updated",
+                ],
+            ),
+        ] {
+            let found = update_faults(&Node, old.clone(), Part::Main, |new| new["spec"] = spec.clone());
+            assert_eq!(found, expected, "{spec}");
+        }
+        // What isn't a block at all is refused of new nodes alone.
+        assert!(update_faults(&Node, json!({}), Part::Main, |new| new["spec"] = json!({"podCIDR": "x"})).is_empty());
+    }
+
+    #[test]
+    fn old_fields_and_odd_blocks_are_told() {
+        let node = json!({"spec": {"externalID": "x", "podCIDRs": ["10.0.0.1/24"]}});
+        assert_eq!(
+            Node.warnings(&node, None),
+            [
+                "spec.externalID: this field is deprecated, and is unused by Kubernetes",
+                "spec.podCIDRs[0]: CIDR value \"10.0.0.1/24\" is ambiguous in this context (should be \"10.0.0.0/24\" or \"10.0.0.1/32\"?)",
+            ]
         );
     }
 }

@@ -1,14 +1,14 @@
 //! `PersistentVolume` of `v1`.
 
-mod validate;
+pub(super) mod validate;
 
-use super::common::{resource_list, storage};
+use super::common::{node_labels, resource_list, storage};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::common::cells::{self, column, wide};
-use super::common::walk::{default, default_text, ensure, get, get_mut, keep, set, text, text_ptr};
-use crate::field::FieldErrors;
+use super::common::walk::{default, default_text, ensure, get, get_mut, keep, list, set, text, text_ptr};
+use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope, Subresource};
 
 /// The kind's rules.
@@ -118,7 +118,34 @@ impl Kind for PersistentVolume {
             validate::update(new, old, errors);
         }
     }
+
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let spec = &new["spec"];
+        let mut warnings: Vec<String> = storage::old_annotation(new).into_iter().collect();
+        if text(spec, "persistentVolumeReclaimPolicy") == "Recycle" {
+            let words = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.";
+            warnings.push(format!("spec.persistentVolumeReclaimPolicy: {words}"));
+        }
+        let terms = Path::new("spec.nodeAffinity.required.nodeSelectorTerms");
+        warnings.extend(node_labels::in_terms(list(&spec["nodeAffinity"]["required"], "nodeSelectorTerms"), &terms));
+        for (source, shown, words) in OLD_SOURCES {
+            if get(spec, source).is_some() {
+                warnings.push(format!("spec.{shown}: deprecated in {words}"));
+            }
+        }
+        warnings
+    }
 }
+
+/// Sources whose drivers are gone: field, how it is shown, since when.
+const OLD_SOURCES: [(&str, &str, &str); 6] = [
+    ("cephfs", "cephfs", "v1.28, non-functional in v1.31+"),
+    ("photonPersistentDisk", "photonPersistentDisk", "v1.11, non-functional in v1.16+"),
+    ("scaleIO", "scaleIO", "v1.16, non-functional in v1.22+"),
+    ("storageos", "storageOS", "v1.22, non-functional in v1.25+"),
+    ("glusterfs", "glusterfs", "v1.25, non-functional in v1.26+"),
+    ("rbd", "rbd", "v1.28, non-functional in v1.31+"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -160,5 +187,59 @@ mod tests {
             new["status"] = json!({"phase": "Pending"})
         });
         assert_eq!(same["status"]["lastPhaseTransitionTime"], "2025-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn classes_of_attributes_belong_to_drivers() {
+        let with = |change: &dyn Fn(&mut Value)| {
+            let mut object = volume();
+            change(&mut object["spec"]);
+            object
+        };
+        let class = |name: &'static str| with(&move |spec: &mut Value| spec["volumeAttributesClassName"] = name.into());
+        let needs = "spec.csi: Required value: has to be specified when using volumeAttributesClassName";
+        assert_eq!(faults(&PersistentVolume, class("gold")), [needs]);
+        assert_eq!(
+            faults(&PersistentVolume, class("")),
+            ["spec.volumeAttributesClassName: Required value: an empty string is disallowed", needs]
+        );
+        let driven = |spec: &mut Value| {
+            spec["hostPath"] = Value::Null;
+            spec["csi"] = json!({"driver": "d.x.io", "volumeHandle": "h"});
+        };
+        let mut classed = with(&driven);
+        classed["spec"]["volumeAttributesClassName"] = "gold".into();
+        assert_eq!(
+            update_faults(&PersistentVolume, classed, Part::Main, |new| {
+                new["spec"]["volumeAttributesClassName"] = Value::Null;
+            }),
+            ["spec.volumeAttributesClassName: Forbidden: update from non-nil value to nil is forbidden"]
+        );
+        // A secret for growing may be named later; it must be named well.
+        let named = |name: &'static str| {
+            update_faults(&PersistentVolume, with(&driven), Part::Main, |new| {
+                new["spec"]["csi"]["controllerExpandSecretRef"] = json!({"name": name, "namespace": "n"});
+            })
+        };
+        assert!(named("s").is_empty());
+        assert!(named("S")[0].starts_with("spec.csi.controllerExpandSecretRef.name: Invalid value: \"S\": a lowercase"));
+    }
+
+    #[test]
+    fn what_is_old_is_told() {
+        let object = json!({
+            "metadata": {"annotations": {"volume.beta.kubernetes.io/storage-class": "x"}},
+            "spec": {"persistentVolumeReclaimPolicy": "Recycle", "storageos": {}, "nodeAffinity": {"required":
+                {"nodeSelectorTerms": [{"matchExpressions": [{"key": "beta.kubernetes.io/os", "operator": "Exists"}]}]}}},
+        });
+        assert_eq!(
+            PersistentVolume.warnings(&object, None),
+            [
+                "metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use \"storageClassName\" attribute instead",
+                "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.",
+                "spec.nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].key: beta.kubernetes.io/os is deprecated since v1.14; use \"kubernetes.io/os\" instead",
+                "spec.storageOS: deprecated in v1.22, non-functional in v1.25+",
+            ]
+        );
     }
 }

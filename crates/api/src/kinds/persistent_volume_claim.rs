@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::common::cells::{self, column, wide};
-use super::common::walk::{default_text, ensure, get, get_mut, remove, set, text, text_ptr};
+use super::common::walk::{at, default_text, ensure, get_mut, set, text, text_ptr};
+use super::pod::quantities::{is_whole, quantity};
 use crate::field::FieldErrors;
 use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope, Subresource};
 
@@ -66,17 +67,12 @@ impl Kind for PersistentVolumeClaim {
 
     fn prepare_create(&self, object: &mut Value, _rules: &Rules<'_>) {
         set(object, "status", json!({"phase": "Pending"}));
-        let spec = ensure(object, "spec");
-        // Of things that aren't claims or snapshots, the older field is dropped: it never meant them.
-        if get(spec, "dataSource").is_some_and(|source| !storage::is_claim_or_snapshot(source)) {
-            remove(spec, "dataSource");
-        }
-        storage::normalize_sources(spec);
+        storage::settle_sources(ensure(object, "spec"), None);
     }
 
-    fn prepare_update(&self, new: &mut Value, _old: &Value, part: Part, _rules: &Rules<'_>) {
+    fn prepare_update(&self, new: &mut Value, old: &Value, part: Part, _rules: &Rules<'_>) {
         if part == Part::Main {
-            storage::normalize_sources(ensure(new, "spec"));
+            storage::settle_sources(ensure(new, "spec"), Some(&old["spec"]));
         }
     }
 
@@ -102,21 +98,36 @@ impl Kind for PersistentVolumeClaim {
     }
 
     fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
-        validate::spec(object, errors);
+        validate::spec(object, None, errors);
     }
 
     fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
-        if part == Part::Main {
-            validate::spec(new, errors);
-            validate::update(new, old, errors);
+        match part {
+            Part::Status => validate::status(new, errors),
+            _ => {
+                validate::spec(new, Some(old), errors);
+                validate::update(new, old, errors);
+            }
         }
+    }
+
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut warnings: Vec<String> = storage::old_annotation(new).into_iter().collect();
+        for key in ["requests", "limits"] {
+            let size = at(&new["spec"], &["resources", key, "storage"]).map(quantity);
+            if let Some(size) = size.filter(|size| !is_whole(*size)) {
+                let words = format!("fractional byte value \"{size}\" is invalid, must be an integer");
+                warnings.push(format!("spec.resources.{key}[storage]: {words}"));
+            }
+        }
+        warnings
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::common::testing::{changed, made, update_faults};
+    use crate::kinds::common::testing::{changed, faults, made, update_faults};
 
     fn claim() -> Value {
         json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}})
@@ -136,5 +147,86 @@ mod tests {
             new["spec"]["volumeName"] = "v".into();
         });
         assert!(named.is_empty(), "{named:?}");
+    }
+
+    #[test]
+    fn classes_of_attributes_are_kept_once_they_are_in_use() {
+        let with = |class: Value, status: Value| {
+            let mut old = made(&PersistentVolumeClaim, claim());
+            old["metadata"]["resourceVersion"] = "1".into();
+            old["spec"]["volumeAttributesClassName"] = "gold".into();
+            old["status"] = status;
+            let new = changed(&PersistentVolumeClaim, &old, Part::Main, |new| {
+                new["spec"]["volumeAttributesClassName"] = class;
+            });
+            let found = crate::meta::check_update(&PersistentVolumeClaim, &new, &old, Part::Main);
+            found.0.iter().map(|error| error.to_string().lines().next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        let bound = json!({"phase": "Bound"});
+        let used = json!({"phase": "Bound", "currentVolumeAttributesClassName": "gold"});
+        let immutable = "spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+        for (class, status, expected) in [
+            (json!("silver"), bound.clone(), vec![]),
+            (json!("silver"), json!({"phase": "Pending"}), vec![immutable]),
+            (json!(""), bound, vec![]),
+            (
+                json!(""),
+                used.clone(),
+                vec!["spec.volumeAttributesClassName: Forbidden: update to empty string is forbidden when status.currentVolumeAttributesClassName is not nil"],
+            ),
+            (
+                Value::Null,
+                used,
+                vec![immutable, "spec.volumeAttributesClassName: Forbidden: update to nil is forbidden when status.currentVolumeAttributesClassName is not nil"],
+            ),
+        ] {
+            assert_eq!(with(class.clone(), status.clone()), expected, "{class} {status}");
+        }
+        let mut bad = claim();
+        bad["spec"]["volumeAttributesClassName"] = "A_b".into();
+        assert!(faults(&PersistentVolumeClaim, bad)[0].starts_with("spec.volumeAttributesClassName: Invalid value: \"A_b\": a lowercase"));
+    }
+
+    #[test]
+    fn the_old_annotation_stays() {
+        let mut old = claim();
+        old["metadata"] = json!({"annotations": {storage::CLASS_ANNOTATION: "a"}});
+        let found = update_faults(&PersistentVolumeClaim, old, Part::Main, |new| {
+            new["metadata"]["annotations"][storage::CLASS_ANNOTATION] = "b".into();
+        });
+        assert_eq!(
+            found,
+            ["metadata.annotations.volume.beta.kubernetes.io/storage-class: Invalid value: \"b\": field is immutable"]
+        );
+    }
+
+    #[test]
+    fn statuses_are_checked() {
+        let found = update_faults(&PersistentVolumeClaim, claim(), Part::Status, |new| {
+            new["status"] = json!({"capacity": {"storage": "-1"}, "allocatedResourceStatuses": {"cpu": "NodeResizePending"},
+                "allocatedResources": {"storage": "-1"}});
+        });
+        assert_eq!(
+            found,
+            [
+                "status.capacity[storage]: Invalid value: -1: must be a valid resource quantity",
+                "status.allocatedResourceStatus: Unsupported value: \"cpu\": supported values: \"storage\"",
+                "status.allocatedResources[storage]: Invalid value: -1: must be a valid resource quantity",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_odd_is_told() {
+        let mut odd = claim();
+        odd["spec"]["resources"]["requests"]["storage"] = "1500m".into();
+        odd["metadata"] = json!({"annotations": {storage::CLASS_ANNOTATION: "a"}});
+        assert_eq!(
+            PersistentVolumeClaim.warnings(&odd, None),
+            [
+                "metadata.annotations[volume.beta.kubernetes.io/storage-class]: deprecated since v1.8; use \"storageClassName\" attribute instead",
+                "spec.resources.requests[storage]: fractional byte value \"1500m\" is invalid, must be an integer",
+            ]
+        );
     }
 }

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::common::cells::{self, column};
 use super::common::check;
-use super::common::walk::{get, list, text};
+use super::common::node_labels;
+use super::common::walk::{get, list, map, text};
 use super::pod::{internal, placement, resources};
 use crate::field::{FieldErrorKind, FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Scope};
@@ -59,6 +60,11 @@ impl Kind for RuntimeClass {
 
     fn allows_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let labels = map(&new["scheduling"], "nodeSelector").keys().filter_map(|key| node_labels::old(key));
+        labels.map(|words| format!("scheduling.nodeSelector: {words}")).collect()
     }
 }
 

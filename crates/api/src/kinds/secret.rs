@@ -144,9 +144,20 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
     if kind.starts_with("kubernetes.io/dockerc") {
         for key in required.iter().filter(|key| !missing(key)) {
             let bytes = STANDARD.decode(data[*key].as_str().unwrap_or_default()).unwrap_or_default();
-            if let Err(error) = schema::read_json(&bytes) {
-                errors.invalid(&path.key(key), &"<secret contents redacted>".into(), error);
-            }
+            let fault = match schema::read_json(&bytes) {
+                Err(error) => error.to_string(),
+                Ok(Value::Object(_) | Value::Null) => continue,
+                Ok(other) => {
+                    let kind = match other {
+                        Value::Array(_) => "array",
+                        Value::Bool(_) => "bool",
+                        Value::Number(_) => "number",
+                        _ => "string",
+                    };
+                    format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}")
+                }
+            };
+            errors.invalid(&path.key(key), &"<secret contents redacted>".into(), fault);
         }
     }
 }
@@ -188,6 +199,14 @@ mod tests {
                     "data[.dockerconfigjson]: Invalid value: \"<secret contents redacted>\": unexpected end of JSON input",
                 ],
             ),
+            (
+                "kubernetes.io/dockercfg",
+                json!({".dockercfg": "W10="}),
+                vec![
+                    "data[.dockercfg]: Invalid value: \"<secret contents redacted>\": json: cannot unmarshal array into Go value of type map[string]interface {}",
+                ],
+            ),
+            ("kubernetes.io/dockercfg", json!({".dockercfg": "bnVsbA=="}), vec![]),
             ("x.io/mine", json!({}), vec![]),
         ] {
             assert_eq!(faults(&Secret, json!({"type": kind, "data": data})), expected, "{kind}");

@@ -4,6 +4,7 @@ pub mod carry;
 mod defaults;
 pub mod families;
 pub mod validate;
+mod warnings;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use super::common::cells::{self, column, wide};
 use super::common::load_balancer;
 use super::common::walk::{get, int, list, set, text, texts};
-use crate::field::{FieldErrors, Path};
+use crate::field::FieldErrors;
 use crate::kind::{Column, Kind, KindInfo, NameRule, Part, Rules, Scope, Subresource};
 
 /// The kind's rules.
@@ -121,27 +122,17 @@ impl Kind for Service {
 
     fn validate_update(&self, new: &Value, old: &Value, part: Part, errors: &mut FieldErrors) {
         if part == Part::Status {
-            let path = Path::new("status");
-            load_balancer::validate(errors, &path.child("loadBalancer"), &new["status"]["loadBalancer"]);
+            validate::status(new, errors);
             return;
         }
         families::update(new, old, errors);
         validate::class_stays(new, old, errors);
+        validate::health_port_stays(new, old, errors);
         validate::object(new, errors);
     }
 
     fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
-        let spec = &new["spec"];
-        let mut warnings = Vec::new();
-        if !list(spec, "externalIPs").is_empty() {
-            let words = "spec.externalIPs is deprecated and may no longer be implemented in some clusters";
-            warnings.push(words.to_owned());
-        }
-        if text(spec, "trafficDistribution") == "PreferClose" {
-            let words = "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"";
-            warnings.push(words.to_owned());
-        }
-        warnings
+        warnings::of(new)
     }
 }
 
@@ -231,6 +222,86 @@ mod tests {
             ),
         ] {
             assert_eq!(faults(&Service, service(spec.clone())), [expected], "{spec}");
+        }
+    }
+
+    #[test]
+    fn annotations_say_the_same() {
+        let annotated = |annotations: Value, spec: Value| {
+            let mut object = service(spec);
+            object["metadata"] = json!({"name": "x", "annotations": annotations});
+            faults(&Service, object)
+        };
+        let ranges = "service.beta.kubernetes.io/load-balancer-source-ranges";
+        for (annotations, spec, expected) in [
+            (
+                json!({"service.kubernetes.io/topology-aware-hints": "auto", "service.kubernetes.io/topology-mode": "x"}),
+                json!({}),
+                vec!["metadata.annotations[service.kubernetes.io/topology-mode]: Invalid value: \"x\": must match annotations[service.kubernetes.io/topology-aware-hints] when both are specified"],
+            ),
+            (
+                json!({ranges: "10.0.0.0/8"}),
+                json!({}),
+                vec!["metadata.annotations[service.beta.kubernetes.io/load-balancer-source-ranges]: Forbidden: may only be used when `type` is 'LoadBalancer'"],
+            ),
+            (json!({ranges: " 10.0.0.0/8, 1.2.3.4/32 "}), json!({"type": "LoadBalancer"}), vec![]),
+            (
+                json!({ranges: "x"}),
+                json!({"type": "LoadBalancer"}),
+                vec!["metadata.annotations[service.beta.kubernetes.io/load-balancer-source-ranges]: Invalid value: \"x\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"],
+            ),
+        ] {
+            assert_eq!(annotated(annotations.clone(), spec), expected, "{annotations}");
+        }
+        assert!(faults(&Service, service(json!({"type": "LoadBalancer", "ports": [{"port": 10_250}]}))).is_empty());
+    }
+
+    #[test]
+    fn the_health_port_stays() {
+        let local = json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30_001});
+        let moved = update_faults(&Service, service(local), Part::Main, |new| {
+            new["spec"]["healthCheckNodePort"] = 70_000.into();
+        });
+        assert_eq!(
+            moved,
+            [
+                "spec.healthCheckNodePort: Forbidden: field is immutable",
+                "spec.healthCheckNodePort: Invalid value: 70000: must be between 1 and 65535, inclusive",
+            ]
+        );
+    }
+
+    #[test]
+    fn only_load_balancers_are_balanced() {
+        let balanced = |kind: &str, ingress: Value| {
+            update_faults(&Service, service(json!({"type": kind})), Part::Status, |new| {
+                new["status"] = json!({"loadBalancer": {"ingress": [ingress]}});
+            })
+        };
+        for (kind, ingress, expected) in [
+            ("LoadBalancer", json!({"ip": "1.2.3.4"}), vec![]),
+            (
+                "ClusterIP",
+                json!({"ip": "1.2.3.4"}),
+                vec!["status.loadBalancer.ingress: Forbidden: may only be used when `spec.type` is 'LoadBalancer'"],
+            ),
+            (
+                "LoadBalancer",
+                json!({"hostname": "a.b", "ipMode": "VIP"}),
+                vec!["status.loadBalancer.ingress[0].ipMode: Forbidden: may not be specified when `ip` is not set"],
+            ),
+            (
+                "LoadBalancer",
+                json!({"ip": "1.2.3.4", "ipMode": "X"}),
+                vec!["status.loadBalancer.ingress[0].ipMode: Unsupported value: \"X\": supported values: \"Proxy\", \"VIP\""],
+            ),
+            (
+                "LoadBalancer",
+                json!({"hostname": "1.2.3.4"}),
+                vec!["status.loadBalancer.ingress[0].hostname: Invalid value: \"1.2.3.4\": must be a DNS name, not an IP address"],
+            ),
+        ] {
+            assert_eq!(balanced(kind, ingress.clone()), expected, "{kind} {ingress}");
         }
     }
 

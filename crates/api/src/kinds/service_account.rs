@@ -45,6 +45,15 @@ impl Kind for ServiceAccount {
         name_secrets_only(new);
     }
 
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        let marked = |object: &Value| get(&object["metadata"]["annotations"], ENFORCE).is_some();
+        if !marked(new) || old.is_some_and(marked) {
+            return Vec::new();
+        }
+        let words = "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets";
+        vec![format!("metadata.annotations[{ENFORCE}]: {words}")]
+    }
+
     fn columns(&self) -> &'static [Column] {
         COLUMNS
     }
@@ -54,6 +63,9 @@ impl Kind for ServiceAccount {
     }
 }
 
+/// Says that pods may mount the account's secrets alone.
+const ENFORCE: &str = "kubernetes.io/enforce-mountable-secrets";
+
 /// Of references to secrets nothing but the name is kept.
 fn name_secrets_only(object: &mut Value) {
     for secret in list_mut(object, "secrets") {
@@ -61,5 +73,19 @@ fn name_secrets_only(object: &mut Value) {
             Some(name) => json!({"name": name}),
             None => json!({}),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_annotation_is_told_once() {
+        let marked = json!({"metadata": {"annotations": {ENFORCE: "true"}}});
+        let told = ["metadata.annotations[kubernetes.io/enforce-mountable-secrets]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"];
+        assert_eq!(ServiceAccount.warnings(&marked, None), told);
+        assert_eq!(ServiceAccount.warnings(&marked, Some(&json!({"metadata": {}}))), told);
+        assert!(ServiceAccount.warnings(&marked, Some(&marked)).is_empty());
     }
 }

@@ -1,11 +1,14 @@
 //! `StorageClass` of `storage.k8s.io/v1`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
 use super::common::check;
-use super::common::walk::{default, flag, get, list, map, text};
+use super::common::node_labels;
+use super::common::walk::{default, flag, get, list, map, text, texts};
 use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Scope};
 use crate::meta::names;
@@ -79,6 +82,21 @@ impl Kind for StorageClass {
         }
         topologies(new, errors);
     }
+
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let root = Path::new("allowedTopologies");
+        for (at, term) in list(new, "allowedTopologies").iter().enumerate() {
+            let path = root.index(at);
+            let path = path.child("matchLabelExpressions");
+            for (at, expression) in list(term, "matchLabelExpressions").iter().enumerate() {
+                if let Some(words) = node_labels::old(text(expression, "key")) {
+                    warnings.push(format!("{}: {words}", path.index(at).child("key")));
+                }
+            }
+        }
+        warnings
+    }
 }
 
 /// All parameters together, keys and values.
@@ -109,7 +127,9 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
         }
     }
     let policy = text(object, "reclaimPolicy");
-    check::one_of(errors, &Path::new("reclaimPolicy"), policy, &["Delete", "Retain"]);
+    if !policy.is_empty() {
+        check::one_of(errors, &Path::new("reclaimPolicy"), policy, &["Delete", "Retain"]);
+    }
     let mode = text(object, "volumeBindingMode");
     let modes = &["Immediate", "WaitForFirstConsumer"];
     check::required_one_of(errors, &Path::new("volumeBindingMode"), mode, modes);
@@ -118,7 +138,18 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
 
 fn topologies(object: &Value, errors: &mut FieldErrors) {
     let root = Path::new("allowedTopologies");
-    for (at, term) in list(object, "allowedTopologies").iter().enumerate() {
+    let terms = list(object, "allowedTopologies");
+    // What a term says: each key with its values, whatever their order.
+    let meaning = |term: &Value| -> BTreeMap<String, BTreeSet<String>> {
+        let values = |each: &Value| texts(each, "values").map(str::to_owned).collect();
+        let each = list(term, "matchLabelExpressions").iter();
+        each.map(|each| (text(each, "key").to_owned(), values(each))).collect()
+    };
+    for (at, term) in terms.iter().enumerate() {
+        let said = meaning(term);
+        let before = terms[..at].iter().filter(|earlier| meaning(earlier) == said).count();
+        // Upstream compares with as many empty terms as there are terms, too.
+        let twice = before + if said.is_empty() { terms.len() } else { 0 };
         let path = root.index(at);
         let path = path.child("matchLabelExpressions");
         let expressions = list(term, "matchLabelExpressions");
@@ -138,6 +169,9 @@ fn topologies(object: &Value, errors: &mut FieldErrors) {
             if expressions[..at].iter().any(|earlier| text(earlier, "key") == key) {
                 errors.duplicate(&path.child("key"), &key.into());
             }
+        }
+        for _ in 0..twice {
+            errors.duplicate(&path, &"".into());
         }
     }
 }
@@ -159,5 +193,30 @@ mod tests {
         );
         let marked = json!({"metadata": {"name": "a", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}});
         assert_eq!(StorageClass.row(&marked, Timestamp::UNIX_EPOCH)[0], "a (default)");
+    }
+
+    #[test]
+    fn topologies_differ_and_say_something() {
+        let class = |terms: Value| json!({"provisioner": "x.io/p", "allowedTopologies": terms});
+        let term = |key: &str, values: Value| json!({"matchLabelExpressions": [{"key": key, "values": values}]});
+        for (terms, expected) in [
+            (json!([term("a", json!(["1", "2"])), term("a", json!(["1"]))]), vec![]),
+            (
+                json!([term("a", json!(["1", "2"])), term("a", json!(["2", "1"]))]),
+                vec!["allowedTopologies[1].matchLabelExpressions: Duplicate value: \"\""],
+            ),
+            (json!([{}]), vec!["allowedTopologies[0].matchLabelExpressions: Duplicate value: \"\""]),
+            (
+                json!([term("a", json!(["1", "1"]))]),
+                vec!["allowedTopologies[0].matchLabelExpressions[0].values[1]: Duplicate value: \"1\""],
+            ),
+        ] {
+            assert_eq!(faults(&StorageClass, class(terms.clone())), expected, "{terms}");
+        }
+        let old = class(json!([term("failure-domain.beta.kubernetes.io/zone", json!(["z"]))]));
+        assert_eq!(
+            StorageClass.warnings(&old, None),
+            ["allowedTopologies[0].matchLabelExpressions[0].key: deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"]
+        );
     }
 }

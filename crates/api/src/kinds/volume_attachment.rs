@@ -6,10 +6,11 @@ use serde_json::Value;
 use super::common::cells::{self, column};
 use super::common::check;
 use super::common::csi;
-use super::common::walk::{ensure, flag, get, keep, remove, set, text, text_ptr};
+use super::common::walk::{ensure, flag, get, int_ptr, keep, map, remove, set, text, text_ptr};
+use super::persistent_volume::validate as volume;
+use super::pod::internal;
 use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope, Subresource, Unowned};
-use crate::meta::names;
 
 /// The kind's rules.
 pub struct VolumeAttachment;
@@ -81,7 +82,11 @@ impl Kind for VolumeAttachment {
 
     fn validate_create(&self, object: &Value, errors: &mut FieldErrors) {
         validate(object, errors);
-        csi::driver_name(errors, &Path::new("spec.attacher"), text(&object["spec"], "attacher"));
+        let spec = &object["spec"];
+        csi::driver_name(errors, &Path::new("spec.attacher"), text(spec, "attacher"));
+        if let Some(name) = text_ptr(&spec["source"], "persistentVolumeName") {
+            check::subdomain(errors, &Path::new("spec.source.persistentVolumeName"), name);
+        }
     }
 
     fn prepare_update(&self, new: &mut Value, old: &Value, part: Part, _rules: &Rules<'_>) {
@@ -103,7 +108,8 @@ impl Kind for VolumeAttachment {
     fn validate_update(&self, new: &Value, old: &Value, _part: Part, errors: &mut FieldErrors) {
         validate(new, errors);
         let (now, was) = (&new["spec"], &old["spec"]);
-        check::immutable(errors, &Path::new("spec"), Some(now), Some(was), Value::to_string);
+        let show = |spec: &Value| internal::json("VolumeAttachmentSpec", spec);
+        check::immutable(errors, &Path::new("spec"), Some(now), Some(was), show);
     }
 }
 
@@ -111,15 +117,6 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
     let spec = &object["spec"];
     let path = Path::new("spec");
     check::required(errors, &path.child("attacher"), text(spec, "attacher"));
-    if !text(spec, "attacher").is_empty() {
-        let attacher = text(spec, "attacher");
-        check::messages(
-            errors,
-            &path.child("attacher"),
-            attacher,
-            names::qualified_name(&attacher.to_lowercase()),
-        );
-    }
     let source = path.child("source");
     let (inline, name) =
         (get(&spec["source"], "inlineVolumeSpec"), text_ptr(&spec["source"], "persistentVolumeName"));
@@ -137,10 +134,100 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
                 "must specify non empty persistentVolumeName",
             );
         }
-        _ => {}
+        (None, Some(_)) => {}
+        (Some(inline), None) => volume::inline(inline, &source.child("inlineVolumeSpec"), errors),
     }
-    match text(spec, "nodeName") {
-        "" => errors.required(&path.child("nodeName"), ""),
-        node => check::subdomain(errors, &path.child("nodeName"), node),
+    check::subdomain(errors, &path.child("nodeName"), text(spec, "nodeName"));
+    let path = Path::new("status");
+    let status = &object["status"];
+    let metadata = map(status, "attachmentMetadata");
+    let bytes: usize = metadata.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+    if bytes > METADATA_BYTES_MAX {
+        errors.too_long(&path.child("attachmentMetadata"), METADATA_BYTES_MAX);
+    }
+    for key in ["attachError", "detachError"] {
+        let path = path.child(key);
+        if text(&status[key], "message").len() > MESSAGE_BYTES_MAX {
+            // Upstream names the limit of the metadata.
+            errors.too_long(&path.child("message"), METADATA_BYTES_MAX);
+        }
+        if let Some(code @ ..0) = int_ptr(&status[key], "errorCode") {
+            let detail = format!("must be between 0 and {}, inclusive", i32::MAX);
+            errors.invalid(&path.child("errorCode"), &code.into(), detail);
+        }
+    }
+}
+
+/// What a driver may say of an attachment, keys and values.
+const METADATA_BYTES_MAX: usize = 256 * 1024;
+/// Longest message of an error.
+const MESSAGE_BYTES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::common::testing::{faults, update_faults};
+
+    fn attachment(spec: Value) -> Value {
+        let mut all = json!({"attacher": "a.x.io", "nodeName": "n", "source": {"persistentVolumeName": "v"}});
+        for (key, value) in spec.as_object().expect("an object") {
+            all[key] = value.clone();
+        }
+        json!({"spec": all})
+    }
+
+    #[test]
+    fn an_attachment_names_who_what_and_where() {
+        let name = "a lowercase RFC 1123 subdomain";
+        for (spec, expected) in [
+            (json!({}), vec![]),
+            (json!({"attacher": ""}), vec!["spec.attacher: Required value", "spec.attacher: Required value"]),
+            (json!({"nodeName": ""}), vec!["spec.nodeName: Invalid value: \"\": "]),
+            (json!({"source": {"persistentVolumeName": "A"}}), vec!["spec.source.persistentVolumeName: Invalid value: \"A\": "]),
+            (
+                json!({"source": {}}),
+                vec!["spec.source: Required value: must specify exactly one of inlineVolumeSpec and persistentVolumeName"],
+            ),
+            (
+                json!({"source": {"inlineVolumeSpec": {"capacity": {"storage": "1"}, "hostPath": {"path": "/a"},
+                    "persistentVolumeReclaimPolicy": "Delete", "storageClassName": "c", "volumeMode": "Block"}}}),
+                vec![
+                    "spec.source.inlineVolumeSpec.capacity: Forbidden: may not be specified in the context of inline volumes",
+                    "spec.source.inlineVolumeSpec.csi: Required value: has to be specified in the context of inline volumes",
+                    "spec.source.inlineVolumeSpec.accessModes: Required value",
+                    "spec.source.inlineVolumeSpec.persistentVolumeReclaimPolicy: Forbidden: may only be Retain in the context of inline volumes",
+                    "spec.source.inlineVolumeSpec.storageClassName: Forbidden: may not be specified in the context of inline volumes",
+                    "spec.source.inlineVolumeSpec.volumeMode: Forbidden: may not specify volumeMode other than Filesystem in the context of inline volumes",
+                ],
+            ),
+        ] {
+            let found: Vec<String> = faults(&VolumeAttachment, attachment(spec.clone()))
+                .into_iter()
+                .map(|text| text.split(name).next().unwrap_or_default().to_owned())
+                .collect();
+            assert_eq!(found, expected, "{spec}");
+        }
+        assert_eq!(
+            update_faults(&VolumeAttachment, attachment(json!({})), Part::Main, |new| new["spec"]["nodeName"] = "m".into()),
+            [r#"spec: Invalid value: {"Attacher":"a.x.io","Source":{"PersistentVolumeName":"v","InlineVolumeSpec":null},"NodeName":"m"}: field is immutable"#]
+        );
+    }
+
+    #[test]
+    fn what_drivers_say_is_bounded() {
+        let found = update_faults(&VolumeAttachment, attachment(json!({})), Part::Status, |new| {
+            new["status"] = json!({"attached": false, "attachmentMetadata": {"k": "x".repeat(METADATA_BYTES_MAX)},
+                "detachError": {"message": "x".repeat(MESSAGE_BYTES_MAX + 1), "errorCode": -1}});
+        });
+        assert_eq!(
+            found,
+            [
+                "status.attachmentMetadata: Too long: may not be more than 262144 bytes",
+                "status.detachError.message: Too long: may not be more than 262144 bytes",
+                "status.detachError.errorCode: Invalid value: -1: must be between 0 and 2147483647, inclusive",
+            ]
+        );
     }
 }

@@ -354,9 +354,10 @@ pub fn percent(text: &str) -> Messages {
     )]
 }
 
-/// An IP address, as upstream's lenient parser of old reads it: leading zeros in IPv4 are allowed.
+/// An IP address, as upstream's lenient parser of old reads it: leading zeros in IPv4 are allowed, and an IPv4
+/// address that is wrapped in IPv6 is one of IPv4.
 pub fn parse_ip(text: &str) -> Option<IpAddr> {
-    text.parse().ok().or_else(|| {
+    text.parse().ok().map(|ip: IpAddr| ip.to_canonical()).or_else(|| {
         let octets: Vec<u8> = text
             .split('.')
             .map(|part| {
@@ -382,13 +383,19 @@ pub fn ip(text: &str) -> Messages {
 
 /// An address and the length of its prefix, as in `10.9.8.0/24`.
 pub fn parse_cidr(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, length) = text.split_once('/')?;
-    let address = parse_ip(address)?;
+    let (given, length) = text.split_once('/')?;
+    let address = parse_ip(given)?;
     if length.is_empty() || !length.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let length: u8 = length.parse().ok()?;
-    (length <= if address.is_ipv4() { 32 } else { 128 }).then_some((address, length))
+    let wrapped = given.contains(':') && address.is_ipv4();
+    let (least, most) = match (wrapped, address) {
+        (true, _) => (96, 128),
+        (false, IpAddr::V4(_)) => (0, 32),
+        (false, IpAddr::V6(_)) => (0, 128),
+    };
+    (least..=most).contains(&length).then(|| (address, length - least))
 }
 
 /// A block of addresses.

@@ -18,7 +18,7 @@ pub fn not_special(errors: &mut FieldErrors, path: &Path<'_>, text: &str) {
     };
     let mut refuse = |detail: &str| bad_text(errors, path, text, detail);
     if ip.is_unspecified() {
-        refuse("may not be unspecified (0.0.0.0 or ::)");
+        refuse(&format!("may not be unspecified ({text})"));
     }
     if ip.is_loopback() {
         refuse("may not be in the loopback range (127.0.0.0/8, ::1/128)");

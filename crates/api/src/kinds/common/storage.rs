@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::walk::{default, default_text, get, get_mut, set, text, texts};
+use super::walk::{default, default_text, get, get_mut, remove, set, text, texts};
 
 /// Access modes in short, in upstream's order.
 const MODES: [(&str, &str); 4] = [
@@ -19,9 +19,19 @@ pub fn access_modes(holder: &Value) -> String {
     shown.join(",")
 }
 
+/// Where the class was before it had a field.
+pub const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
+/// The warning for the old annotation.
+pub fn old_annotation(object: &Value) -> Option<String> {
+    get(&object["metadata"]["annotations"], CLASS_ANNOTATION)?;
+    let words = "deprecated since v1.8; use \"storageClassName\" attribute instead";
+    Some(format!("metadata.annotations[{CLASS_ANNOTATION}]: {words}"))
+}
+
 /// The class, by the old annotation or the field.
 pub fn class(object: &Value) -> &str {
-    let annotation = get(&object["metadata"]["annotations"], "volume.beta.kubernetes.io/storage-class");
+    let annotation = get(&object["metadata"]["annotations"], CLASS_ANNOTATION);
     annotation.and_then(Value::as_str).unwrap_or_else(|| text(&object["spec"], "storageClassName"))
 }
 
@@ -64,7 +74,7 @@ pub fn default_source(spec: &mut Value) {
 }
 
 /// Whether the older field for sources can name it.
-pub fn is_claim_or_snapshot(source: &Value) -> bool {
+fn is_claim_or_snapshot(source: &Value) -> bool {
     match text(source, "kind") {
         "PersistentVolumeClaim" => text(source, "apiGroup").is_empty(),
         "VolumeSnapshot" => text(source, "apiGroup") == "snapshot.storage.k8s.io",
@@ -72,9 +82,19 @@ pub fn is_claim_or_snapshot(source: &Value) -> bool {
     }
 }
 
-/// Of the two fields for the source of a claim's data, each fills in the other.
-pub fn normalize_sources(spec: &mut Value) {
-    if get(&spec["dataSourceRef"], "namespace").is_some() {
+/// Of the two fields for the source of a claim's data, each fills in the other. A claim that had no source gets none
+/// from another namespace (the feature gate of KEP-3294 is closed), and none by the older field that this one could
+/// never name.
+pub fn settle_sources(spec: &mut Value, old: Option<&Value>) {
+    let had = |key: &str| old.is_some_and(|old| get(old, key).is_some());
+    if !text(&spec["dataSourceRef"], "namespace").is_empty() && !had("dataSourceRef") {
+        remove(spec, "dataSourceRef");
+    }
+    let older_alone = get(spec, "dataSourceRef").is_none() && !had("dataSource") && !had("dataSourceRef");
+    if older_alone && get(spec, "dataSource").is_some_and(|source| !is_claim_or_snapshot(source)) {
+        remove(spec, "dataSource");
+    }
+    if !text(&spec["dataSourceRef"], "namespace").is_empty() {
         return;
     }
     let (source, reference) = (get(spec, "dataSource").cloned(), get(spec, "dataSourceRef").cloned());
@@ -106,10 +126,21 @@ mod tests {
     fn sources_fill_in_each_other() {
         let claim = json!({"kind": "PersistentVolumeClaim", "name": "c"});
         let mut spec = json!({"dataSource": claim});
-        normalize_sources(&mut spec);
+        settle_sources(&mut spec, None);
         assert_eq!(spec["dataSourceRef"], claim);
         let mut other = json!({"dataSourceRef": {"apiGroup": "x.io", "kind": "Thing", "name": "t"}});
-        normalize_sources(&mut other);
+        settle_sources(&mut other, None);
         assert_eq!(other["dataSource"], other["dataSourceRef"]);
+        let mut far = json!({"dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "c", "namespace": "n"}});
+        settle_sources(&mut far, None);
+        assert_eq!(far, json!({}));
+        // Where both are given, validation compares them.
+        let thing = json!({"apiGroup": "x.io", "kind": "Thing", "name": "t"});
+        let mut both = json!({"dataSource": thing, "dataSourceRef": claim});
+        settle_sources(&mut both, None);
+        assert_eq!(both, json!({"dataSource": thing, "dataSourceRef": claim}));
+        let mut alone = json!({"dataSource": thing});
+        settle_sources(&mut alone, Some(&json!({})));
+        assert_eq!(alone, json!({}));
     }
 }

@@ -18,7 +18,13 @@ pub fn common(object: &Value, controller_field: &str, errors: &mut FieldErrors) 
     let namespace = text(&object["metadata"], "namespace");
     let about = text(&object["involvedObject"], "namespace");
     let timed = get(object, "eventTime").is_some();
-    let fits = if about.is_empty() { matches!(namespace, "" | "default") } else { about == namespace };
+    let fits = match (timed, about) {
+        (false, "") => matches!(namespace, "" | "default"),
+        (false, about) => about == namespace,
+        (true, "") => matches!(namespace, "default" | "kube-system"),
+        // An event of something elsewhere is the business of who reports it.
+        (true, _) => true,
+    };
     if !fits {
         let path = Path::new("involvedObject");
         bad_text(errors, &path.child("namespace"), about, "does not match event.namespace");

@@ -4,8 +4,10 @@ use serde_json::Value;
 
 use crate::field::{FieldErrorKind, FieldErrors, Path};
 use crate::kinds::common::check;
-use crate::kinds::common::walk::{get, list, same, text, texts};
+use crate::kinds::common::walk::{list, map, text, texts};
 use crate::kinds::pod::internal;
+use crate::kinds::pod::quantities::quantity;
+use crate::kinds::pod::resources::quantity_value;
 use crate::meta::names;
 
 /// Checks the taints. Upstream's path says metadata.
@@ -31,6 +33,17 @@ pub fn taints(object: &Value, errors: &mut FieldErrors) {
     }
 }
 
+/// Checks amounts that a node has.
+pub fn resources(object: &Value, errors: &mut FieldErrors) {
+    for key in ["capacity", "allocatable"] {
+        let path = Path::new("status");
+        let path = path.child(key);
+        for (name, amount) in map(&object["status"], key) {
+            quantity_value(errors, &path.child(name), name, quantity(amount));
+        }
+    }
+}
+
 /// Checks the blocks of addresses for pods.
 pub fn pod_cidrs(object: &Value, errors: &mut FieldErrors) {
     let spec = &object["spec"];
@@ -46,6 +59,9 @@ pub fn pod_cidrs(object: &Value, errors: &mut FieldErrors) {
             let detail = "may specify no more than one CIDR for each IP family";
             errors.invalid(&path, &spec["podCIDRs"], detail);
         }
+        for (at, cidr) in all.iter().enumerate().filter(|(at, cidr)| all[..*at].contains(cidr)) {
+            errors.duplicate(&path.index(at), &(*cidr).into());
+        }
     }
 }
 
@@ -55,6 +71,7 @@ pub fn update(new: &Value, old: &Value, errors: &mut FieldErrors) {
     let spec = Path::new("spec");
     let status = Path::new("status");
     let place = status.child("addresses");
+    resources(new, errors);
     let addresses = list(&new["status"], "addresses");
     for (at, address) in addresses.iter().enumerate() {
         if addresses[..at].contains(address) {
@@ -62,15 +79,22 @@ pub fn update(new: &Value, old: &Value, errors: &mut FieldErrors) {
             check::push(errors, FieldErrorKind::Duplicate, &place.index(at), Some(shown), "");
         }
     }
-    if get(was, "podCIDRs").is_some() && !same(get(now, "podCIDRs"), get(was, "podCIDRs")) {
+    let (cidrs, old_cidrs) = (list(now, "podCIDRs"), list(was, "podCIDRs"));
+    let changes = match old_cidrs.len() {
+        0 => 0,
+        count if count != cidrs.len() => 1,
+        _ => cidrs.iter().zip(old_cidrs).filter(|(now, was)| now != was).count(),
+    };
+    for _ in 0..changes {
         let detail = "node updates may not change podCIDR except from \"\" to valid";
         errors.forbidden(&spec.child("podCIDRs"), detail);
-    } else if get(was, "podCIDRs").is_none() {
-        pod_cidrs(new, errors);
     }
     if !text(was, "providerID").is_empty() && text(now, "providerID") != text(was, "providerID") {
         let detail = "node updates may not change providerID except from \"\" to valid";
         errors.forbidden(&spec.child("providerID"), detail);
     }
     taints(new, errors);
+    if text(now, "externalID") != text(was, "externalID") {
+        errors.forbidden(&spec.child("externalID"), "may not be updated");
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::field::{FieldErrorKind, FieldErrors, Path};
 use crate::kinds::common::check::{self, one_of};
 use crate::kinds::common::csi;
-use crate::kinds::common::walk::{get, list, map, same, text, text_ptr, texts};
+use crate::kinds::common::walk::{get, get_mut, list, map, remove, same, text, text_ptr, texts};
 use crate::kinds::pod::quantities::quantity;
 use crate::kinds::pod::{affinity, diff, internal, old_volumes, paths};
 
@@ -57,6 +57,62 @@ pub fn object(object: &Value, errors: &mut FieldErrors) {
             None => errors.required(&path.child("required"), "must specify required node constraints"),
         }
     }
+    sources(spec, &path, errors);
+    let root = get(spec, "hostPath").is_some_and(|host| text(host, "path").trim_matches('/').is_empty());
+    if root && policy == "Recycle" {
+        errors.forbidden(&place, "may not be 'recycle' for a hostPath mount of '/'");
+    }
+    let class = text(spec, "storageClassName");
+    if !class.is_empty() {
+        check::subdomain(errors, &path.child("storageClassName"), class);
+    }
+    if let Some(mode) = text_ptr(spec, "volumeMode") {
+        one_of(errors, &path.child("volumeMode"), mode, &["Block", "Filesystem"]);
+    }
+    attributes_class(spec, &path, errors);
+}
+
+fn attributes_class(spec: &Value, path: &Path<'_>, errors: &mut FieldErrors) {
+    let Some(class) = text_ptr(spec, "volumeAttributesClassName") else { return };
+    let place = path.child("volumeAttributesClassName");
+    if class.is_empty() {
+        errors.required(&place, "an empty string is disallowed");
+    } else {
+        check::subdomain(errors, &place, class);
+    }
+    if get(spec, "csi").is_none() {
+        let detail = "has to be specified when using volumeAttributesClassName";
+        errors.required(&path.child("csi"), detail);
+    }
+}
+
+/// Checks the spec of a volume that an attachment brings along.
+pub fn inline(spec: &Value, path: &Path<'_>, errors: &mut FieldErrors) {
+    let context = "in the context of inline volumes";
+    let refuse = |errors: &mut FieldErrors, key: &str, set: bool, detail: &str| {
+        if set {
+            errors.forbidden(&path.child(key), format!("{detail} {context}"));
+        }
+    };
+    let never = "may not be specified";
+    refuse(errors, "claimRef", get(spec, "claimRef").is_some(), never);
+    refuse(errors, "capacity", !map(spec, "capacity").is_empty(), never);
+    if get(spec, "csi").is_none() {
+        errors.required(&path.child("csi"), format!("has to be specified {context}"));
+    }
+    modes(spec, path, errors);
+    let policy = text(spec, "persistentVolumeReclaimPolicy");
+    let kept = matches!(policy, "" | "Retain");
+    refuse(errors, "persistentVolumeReclaimPolicy", !kept, "may only be Retain");
+    refuse(errors, "nodeAffinity", get(spec, "nodeAffinity").is_some(), never);
+    sources(spec, path, errors);
+    refuse(errors, "storageClassName", !text(spec, "storageClassName").is_empty(), never);
+    let block = text_ptr(spec, "volumeMode").is_some_and(|mode| mode != "Filesystem");
+    refuse(errors, "volumeMode", block, "may not specify volumeMode other than Filesystem");
+    attributes_class(spec, path, errors);
+}
+
+fn sources(spec: &Value, path: &Path<'_>, errors: &mut FieldErrors) {
     let mut found = 0;
     for (key, check) in SOURCES {
         let Some(source) = get(spec, key) else { continue };
@@ -71,18 +127,7 @@ pub fn object(object: &Value, errors: &mut FieldErrors) {
         }
     }
     if found == 0 {
-        errors.required(&path, "must specify a volume type");
-    }
-    let root = get(spec, "hostPath").is_some_and(|host| text(host, "path").trim_matches('/').is_empty());
-    if root && policy == "Recycle" {
-        errors.forbidden(&place, "may not be 'recycle' for a hostPath mount of '/'");
-    }
-    let class = text(spec, "storageClassName");
-    if !class.is_empty() {
-        check::subdomain(errors, &path.child("storageClassName"), class);
-    }
-    if let Some(mode) = text_ptr(spec, "volumeMode") {
-        one_of(errors, &path.child("volumeMode"), mode, &["Block", "Filesystem"]);
+        errors.required(path, "must specify a volume type");
     }
 }
 
@@ -158,18 +203,30 @@ fn csi_source(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
         "controllerExpandSecretRef",
         "nodePublishSecretRef",
         "nodeExpandSecretRef",
-        "nodeStageSecretRef",
     ] {
         let Some(secret) = get(source, key) else { continue };
-        for part in ["name", "namespace"] {
-            check::required(errors, &path.child(key).child(part), text(secret, part));
+        let path = path.child(key);
+        match text(secret, "name") {
+            "" => errors.required(&path.child("name"), ""),
+            name => check::subdomain(errors, &path.child("name"), name),
+        }
+        match text(secret, "namespace") {
+            "" => errors.required(&path.child("namespace"), ""),
+            namespace => check::label(errors, &path.child("namespace"), namespace),
         }
     }
 }
 
 /// The source of a volume stays; so does the mode, and an affinity once it is there.
 pub fn update(new: &Value, old: &Value, errors: &mut FieldErrors) {
-    let (now, was) = (&new["spec"], &old["spec"]);
+    let (mut now, was) = (new["spec"].clone(), &old["spec"]);
+    let growing = "controllerExpandSecretRef";
+    if get(was, "csi").is_some_and(|csi| get(csi, growing).is_none())
+        && let Some(csi) = get_mut(&mut now, "csi")
+    {
+        remove(csi, growing);
+    }
+    let now = &now;
     if SOURCES.iter().any(|(key, _)| !same(get(now, key), get(was, key))) {
         let pretty = |spec: &Value| internal::pretty("PersistentVolumeSource", spec);
         let detail = format!(
@@ -187,5 +244,10 @@ pub fn update(new: &Value, old: &Value, errors: &mut FieldErrors) {
             .map_or_else(|| "null".to_owned(), |affinity| internal::json("VolumeNodeAffinity", affinity));
         let detail = "field is immutable, except for updating from beta label to GA";
         check::push(errors, FieldErrorKind::Invalid, &Path::new(key), Some(shown), detail);
+    }
+    let key = "volumeAttributesClassName";
+    if get(was, key).is_some() && get(now, key).is_none() {
+        let path = Path::new("spec");
+        errors.forbidden(&path.child(key), "update from non-nil value to nil is forbidden");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::net::IpAddr;
 
 use serde_json::Value;
 
@@ -11,26 +10,9 @@ use super::containers::visit;
 use super::quantities::{is_whole, quantity};
 use super::apparmor;
 use crate::field::Path;
+use crate::kinds::common::{ip_forms, node_labels};
 use crate::kinds::common::walk::{at, get, int, int_ptr, list, map, same, text};
 use crate::meta::names;
-
-/// Labels of nodes that have other names now.
-const OLD_LABELS: [(&str, &str); 5] = [
-    ("beta.kubernetes.io/arch", "deprecated since v1.14; use \"kubernetes.io/arch\" instead"),
-    ("beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead"),
-    (
-        "failure-domain.beta.kubernetes.io/region",
-        "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead",
-    ),
-    (
-        "failure-domain.beta.kubernetes.io/zone",
-        "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead",
-    ),
-    (
-        "beta.kubernetes.io/instance-type",
-        "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead",
-    ),
-];
 
 /// Annotations that do nothing any more.
 const OLD_ANNOTATIONS: [(&str, &str); 3] = [
@@ -129,7 +111,7 @@ pub fn of_template(warnings: &mut Vec<String>, path: &Path<'_>, template: &Value
     let metadata = get(template, "metadata").unwrap_or(&nothing);
     let place = path.child("spec");
     let mut warn = |path: &dyn Display, words: &str| warnings.push(format!("{path}: {words}"));
-    node_labels(&mut warn, &place, spec);
+    selector_labels(&mut warn, &place, spec);
     spread(&mut warn, &place, spec);
     let annotations = map(metadata, "annotations");
     let annotation_path = path.child("metadata");
@@ -186,14 +168,10 @@ pub fn of_template(warnings: &mut Vec<String>, path: &Path<'_>, template: &Value
 
 type Warn<'a> = dyn FnMut(&dyn Display, &str) + 'a;
 
-fn old_label(key: &str) -> Option<&'static str> {
-    OLD_LABELS.iter().find(|(known, _)| *known == key).map(|(_, words)| *words)
-}
-
-fn node_labels(warn: &mut Warn<'_>, path: &Path<'_>, spec: &Value) {
+fn selector_labels(warn: &mut Warn<'_>, path: &Path<'_>, spec: &Value) {
     let place = path.child("nodeSelector");
     for key in map(spec, "nodeSelector").keys() {
-        if let Some(words) = old_label(key) {
+        if let Some(words) = node_labels::old(key) {
             warn(&place.key(key), words);
         }
     }
@@ -203,7 +181,7 @@ fn node_labels(warn: &mut Warn<'_>, path: &Path<'_>, spec: &Value) {
         let path = path.child("matchExpressions");
         for (index, expression) in list(term, "matchExpressions").iter().enumerate() {
             let key = text(expression, "key");
-            if let Some(words) = old_label(key) {
+            if let Some(words) = node_labels::old(key) {
                 let path = path.index(index);
                 warn(&path.child("key"), &format!("{key} is {words}"));
             }
@@ -232,7 +210,7 @@ fn spread(warn: &mut Warn<'_>, path: &Path<'_>, spec: &Value) {
     for (index, constraint) in list(spec, "topologySpreadConstraints").iter().enumerate() {
         let path = path.index(index);
         let key = text(constraint, "topologyKey");
-        if let Some(words) = old_label(key) {
+        if let Some(words) = node_labels::old(key) {
             warn(&path.child("topologyKey"), &format!("{key} is {words}"));
         }
         if get(constraint, "labelSelector").is_none() {
@@ -412,27 +390,8 @@ fn addresses(warn: &mut Warn<'_>, path: &Path<'_>, spec: &Value) {
 
 /// Addresses that upstream reads, and would rather see written otherwise.
 fn odd_address(warn: &mut Warn<'_>, path: &Path<'_>, ip: &str) {
-    let Some(parsed) = names::parse_ip(ip) else { return };
-    match (parsed, ip.parse::<IpAddr>()) {
-        (parsed, Err(_)) => warn(
-            path,
-            &format!(
-                "non-standard IP address {ip:?} will be considered invalid in a future Kubernetes release: use \"{parsed}\""
-            ),
-        ),
-        (IpAddr::V6(parsed), Ok(_)) => {
-            if let Some(mapped) = parsed.to_ipv4_mapped() {
-                warn(
-                    path,
-                    &format!(
-                        "non-standard IP address {ip:?} will be considered invalid in a future Kubernetes release: use \"{mapped}\""
-                    ),
-                );
-            } else if parsed.to_string() != ip {
-                warn(path, &format!("IPv6 address {ip:?} should be in RFC 5952 canonical format (\"{parsed}\")"));
-            }
-        }
-        _ => {}
+    if let Some(words) = ip_forms::odd_ip(ip) {
+        warn(path, &words);
     }
 }
 

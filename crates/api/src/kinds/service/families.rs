@@ -14,8 +14,7 @@ const NONE: &str = "None";
 
 /// Whether the Service has no address by its own wish.
 pub fn is_headless(object: &Value) -> bool {
-    list(&object["spec"], "clusterIPs").first().is_some_and(|first| first == NONE)
-        || text(&object["spec"], "clusterIP") == NONE
+    matches!(list(&object["spec"], "clusterIPs"), [only] if only == NONE)
 }
 
 /// Checks addresses and families. Upstream checks this once before it allocates, and again with all the rest.

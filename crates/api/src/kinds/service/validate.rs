@@ -4,17 +4,19 @@ use serde_json::Value;
 
 use super::carry::{has_health_port, is_external};
 use super::families::{self, is_headless};
+use super::warnings::{OLD_HINTS, TOPOLOGY_MODE};
 use crate::field::{FieldErrorKind, FieldErrors, Path};
 use crate::kinds::common::addresses::{self, PROTOCOLS};
 use crate::kinds::common::check::{self, bad_text, one_of};
+use crate::kinds::common::load_balancer;
 use crate::kinds::common::walk::{get, int, int_ptr, list, same, text, text_ptr, texts};
 use crate::kinds::pod::internal;
 use crate::meta::{names, validate_labels};
 
-/// The port of the node agent: over-eager firewalls of clouds could open it.
-const KUBELET_PORT: i64 = 10_250;
 /// Longest stickiness.
 const AFFINITY_SECONDS_MAX: i64 = 86_400;
+/// Where source ranges were before they had a field.
+const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 const BALANCED_ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
 
 /// Checks an object.
@@ -22,6 +24,7 @@ pub fn object(object: &Value, errors: &mut FieldErrors) {
     let spec = &object["spec"];
     let path = Path::new("spec");
     let (kind, ports) = (text(spec, "type"), list(spec, "ports"));
+    topology(object, errors);
     if ports.is_empty() && !is_headless(object) && kind != "ExternalName" {
         errors.required(&path.child("ports"), "");
     }
@@ -52,16 +55,6 @@ fn by_type(object: &Value, kind: &str, path: &Path<'_>, errors: &mut FieldErrors
     let spec = &object["spec"];
     match kind {
         "LoadBalancer" | "NodePort" => {
-            if kind == "LoadBalancer" {
-                for (at, port) in list(spec, "ports").iter().enumerate() {
-                    if int(port, "port") == KUBELET_PORT {
-                        let detail = format!(
-                            "may not expose port {KUBELET_PORT} externally since it is used by kubelet"
-                        );
-                        errors.invalid(&path.child("ports").index(at), &port["port"], detail);
-                    }
-                }
-            }
             if is_headless(object) {
                 let detail = format!("may not be set to 'None' for {kind} services");
                 bad_text(errors, &path.child("clusterIPs").index(0), "None", detail);
@@ -95,19 +88,18 @@ fn port(errors: &mut FieldErrors, path: &Path<'_>, port: &Value, earlier: &[Valu
     } else if named {
         errors.required(&path.child("name"), "");
     }
-    let mut number = |key: &str, value: i64| {
+    let number = |errors: &mut FieldErrors, key: &str, value: i64| {
         for message in names::port_number(value) {
             errors.invalid(&path.child(key), &value.into(), message);
         }
     };
-    number("port", int(port, "port"));
-    let target = &port["targetPort"];
-    if !target.is_string() {
-        number("targetPort", target.as_i64().unwrap_or_default());
-    }
+    number(errors, "port", int(port, "port"));
     check::required_one_of(errors, &path.child("protocol"), text(port, "protocol"), PROTOCOLS);
-    if let Some(target) = target.as_str() {
-        check::messages(errors, &path.child("targetPort"), target, names::port_name(target));
+    match &port["targetPort"] {
+        Value::String(target) => {
+            check::messages(errors, &path.child("targetPort"), target, names::port_name(target));
+        }
+        target => number(errors, "targetPort", target.as_i64().unwrap_or_default()),
     }
     if let Some(protocol) = text_ptr(port, "appProtocol") {
         check::qualified(errors, &path.child("appProtocol"), protocol);
@@ -177,7 +169,19 @@ fn balancing(object: &Value, kind: &str, path: &Path<'_>, errors: &mut FieldErro
         errors.forbidden(&place, BALANCED_ONLY);
     }
     for (at, range) in ranges.iter().enumerate() {
-        check::messages(errors, &place.index(at), range, names::cidr(range.trim()));
+        // Spaces around a range come from the annotation, which was first.
+        check::messages(errors, &place.index(at), range.trim(), names::cidr(range.trim()));
+    }
+    let annotation = text_ptr(&object["metadata"]["annotations"], SOURCE_RANGES);
+    if let (true, Some(annotation)) = (ranges.is_empty(), annotation) {
+        let place = Path::new("metadata.annotations");
+        let place = place.key(SOURCE_RANGES);
+        if !balanced {
+            errors.forbidden(&place, BALANCED_ONLY);
+        }
+        for range in annotation.split(',').map(str::trim).filter(|_| !annotation.trim().is_empty()) {
+            check::messages(errors, &place, range, names::cidr(range));
+        }
     }
     let key = "allocateLoadBalancerNodePorts";
     match get(spec, key) {
@@ -206,6 +210,10 @@ fn policies(object: &Value, kind: &str, path: &Path<'_>, errors: &mut FieldError
     if has_health_port(object) {
         if number == 0 {
             errors.required(&place, "");
+        } else {
+            for message in names::port_number(number) {
+                errors.invalid(&place, &number.into(), message);
+            }
         }
     } else if number != 0 {
         let detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
@@ -220,6 +228,38 @@ fn policies(object: &Value, kind: &str, path: &Path<'_>, errors: &mut FieldError
     if let Some(distribution) = text_ptr(spec, "trafficDistribution") {
         let known = &["PreferClose", "PreferSameZone", "PreferSameNode"];
         one_of(errors, &path.child("trafficDistribution"), distribution, known);
+    }
+}
+
+/// Two annotations that say the same.
+fn topology(object: &Value, errors: &mut FieldErrors) {
+    let annotations = &object["metadata"]["annotations"];
+    let (old, mode) = (text_ptr(annotations, OLD_HINTS), text_ptr(annotations, TOPOLOGY_MODE));
+    if let (Some(old), Some(mode)) = (old, mode)
+        && old != mode
+    {
+        let detail = format!("must match annotations[{OLD_HINTS}] when both are specified");
+        bad_text(errors, &Path::new("metadata.annotations").key(TOPOLOGY_MODE), mode, detail);
+    }
+}
+
+/// Checks the status: nothing but a load balancer is balanced.
+pub fn status(object: &Value, errors: &mut FieldErrors) {
+    let status = &object["status"]["loadBalancer"];
+    let path = Path::new("status.loadBalancer");
+    let all = list(status, "ingress");
+    if !all.is_empty() && text(&object["spec"], "type") != "LoadBalancer" {
+        errors.forbidden(&path.child("ingress"), "may only be used when `spec.type` is 'LoadBalancer'");
+        return;
+    }
+    load_balancer::validate(errors, &path, status, true);
+}
+
+/// The port for questions of health stays.
+pub fn health_port_stays(new: &Value, old: &Value, errors: &mut FieldErrors) {
+    let key = "healthCheckNodePort";
+    if has_health_port(new) && has_health_port(old) && int(&new["spec"], key) != int(&old["spec"], key) {
+        errors.forbidden(&Path::new("spec").child(key), "field is immutable");
     }
 }
 
