@@ -58,19 +58,17 @@ impl Kind for Ingress {
 
     fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let spec = &object["spec"];
-        let class = get(spec, "ingressClassName")
-            .or_else(|| get(&object["metadata"]["annotations"], "kubernetes.io/ingress.class"))
-            .and_then(Value::as_str)
-            .unwrap_or(cells::NONE);
-        let hosts: Vec<&str> = list(spec, "rules")
-            .iter()
-            .map(|rule| text(rule, "host"))
-            .filter(|host| !host.is_empty())
-            .collect();
+        let class = get(spec, "ingressClassName").and_then(Value::as_str).unwrap_or(cells::NONE);
+        let rules = list(spec, "rules");
+        // So many hosts are shown, and how many rules there are besides: also those without a host.
+        let named = |rule: &Value| !text(rule, "host").is_empty();
+        let shown: Vec<usize> = (0..rules.len()).filter(|at| named(&rules[*at])).take(HOSTS_MAX).collect();
+        let hosts: Vec<&str> = shown.iter().map(|at| text(&rules[*at], "host")).collect();
+        let more = shown.len() == HOSTS_MAX && shown.last().is_some_and(|last| last + 1 < rules.len());
         let hosts = match hosts.as_slice() {
             [] => "*".to_owned(),
-            hosts if hosts.len() <= HOSTS_MAX => hosts.join(","),
-            hosts => format!("{} + {} more...", hosts[..HOSTS_MAX].join(","), hosts.len() - HOSTS_MAX),
+            hosts if more => format!("{} + {} more...", hosts.join(","), rules.len() - HOSTS_MAX),
+            hosts => hosts.join(","),
         };
         let ports = if list(spec, "tls").is_empty() { "80" } else { "80, 443" };
         vec![
@@ -99,7 +97,8 @@ impl Kind for Ingress {
 
     fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
         let annotation = "kubernetes.io/ingress.class";
-        if old.is_some() || get(&new["metadata"]["annotations"], annotation).is_none() {
+        let classed = get(&new["spec"], "ingressClassName").is_some();
+        if old.is_some() || classed || get(&new["metadata"]["annotations"], annotation).is_none() {
             return Vec::new();
         }
         vec![format!("annotation {annotation:?} is deprecated, please use 'spec.ingressClassName' instead")]
@@ -142,8 +141,35 @@ mod tests {
     fn many_hosts_are_shortened() {
         let hosts: Vec<Value> = (0..5).map(|at| json!({"host": format!("h{at}")})).collect();
         let row = Ingress
-            .row(&json!({"metadata": {}, "spec": {"rules": hosts, "tls": [{}]}}), Timestamp::UNIX_EPOCH);
+            .row(&json!({"metadata": {"annotations": {"kubernetes.io/ingress.class": "x"}}, "spec": {"rules": hosts, "tls": [{}]}}), Timestamp::UNIX_EPOCH);
         assert_eq!(row[2], "h0,h1,h2 + 2 more...");
+        assert_eq!(row[1], cells::NONE, "the annotation of old is no class here");
         assert_eq!(row[4], "80, 443");
+    }
+
+    #[test]
+    fn the_old_annotation_is_told_of_new_ingresses_without_a_class() {
+        let annotated = |spec: Value| json!({"metadata": {"annotations": {"kubernetes.io/ingress.class": "x"}}, "spec": spec});
+        let plain = annotated(json!({}));
+        assert_eq!(
+            Ingress.warnings(&plain, None),
+            ["annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"]
+        );
+        assert!(Ingress.warnings(&plain, Some(&plain)).is_empty());
+        assert!(Ingress.warnings(&annotated(json!({"ingressClassName": "x"})), None).is_empty());
+    }
+
+    #[test]
+    fn resources_behind_paths_are_named() {
+        let given = json!({"spec": {"defaultBackend": {"resource": {"apiGroup": "A", "kind": "", "name": "a/b"}}}});
+        let found = faults(&Ingress, given);
+        assert!(found[0].starts_with("spec.defaultBackend.resource.apiGroup: Invalid value: \"A\": a lowercase"));
+        assert_eq!(
+            found[1..],
+            [
+                "spec.defaultBackend.resource.kind: Required value: kind is required",
+                "spec.defaultBackend.resource.name: Invalid value: \"a/b\": may not contain '/'",
+            ]
+        );
     }
 }

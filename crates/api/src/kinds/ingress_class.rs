@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::common::cells::{self, column};
 use super::common::check;
-use super::common::walk::{default, get, get_mut, text};
+use super::common::walk::{default, get, get_mut, text, text_ptr};
 use super::common::{domain_path, typed_reference};
 use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Scope};
@@ -90,14 +90,16 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
     let Some(parameters) = get(spec, "parameters") else { return };
     let path = path.child("parameters");
     typed_reference::check(errors, &path, parameters);
-    let scope = text(parameters, "scope");
-    check::required_one_of(errors, &path.child("scope"), scope, &["Cluster", "Namespace"]);
-    match (scope, text(parameters, "namespace")) {
-        ("Namespace", "") => {
+    let Some(scope) = text_ptr(parameters, "scope") else {
+        return errors.required(&path.child("scope"), "");
+    };
+    check::one_of(errors, &path.child("scope"), scope, &["Cluster", "Namespace"]);
+    match (scope, text_ptr(parameters, "namespace")) {
+        ("Namespace", None) => {
             errors.required(&path.child("namespace"), "`parameters.scope` is set to 'Namespace'");
         }
-        ("Namespace", namespace) => check::label(errors, &path.child("namespace"), namespace),
-        ("Cluster", namespace) if !namespace.is_empty() => {
+        ("Namespace", Some(namespace)) => check::label(errors, &path.child("namespace"), namespace),
+        ("Cluster", Some(_)) => {
             errors.forbidden(&path.child("namespace"), "`parameters.scope` is set to 'Cluster'");
         }
         _ => {}

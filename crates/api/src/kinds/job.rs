@@ -145,6 +145,10 @@ impl Kind for Job {
     fn selectable(&self, object: &Value) -> Vec<(&'static str, String)> {
         vec![("status.successful", int(&object["status"], "succeeded").to_string())]
     }
+
+    fn unknown_field_text(&self, field: &str) -> String {
+        format!("field label {field:?} not supported for batchv1.Job")
+    }
 }
 
 /// A job without labels has those of its template.

@@ -32,7 +32,7 @@ pub(crate) fn schema_props() -> Option<TypeId> {
 }
 
 /// Reads JSON within the limits of an object.
-pub(crate) fn read_json(bytes: &[u8]) -> Result<serde_json::Value, String> {
+pub fn read_json(bytes: &[u8]) -> Result<serde_json::Value, String> {
     use source::Source;
     let mut json = json::Json::new(bytes);
     let token = json.next_value()?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::SelectorError;
-use crate::kind::Kind;
+use crate::kind::{Kind, Scope};
 use crate::object::Header;
 
 /// One condition on one field.
@@ -51,11 +51,12 @@ impl FieldSelector {
     /// Upstream's words for the first that it can't.
     pub fn check(&self, kind: &dyn Kind) -> Result<(), SelectorError> {
         let known = kind.selectable(&serde_json::Value::Null);
+        // Kinds outside of namespaces that list their fields don't list the namespace; the others take it.
+        let namespace = known.is_empty() || kind.info().scope == Scope::Namespaced;
         for term in &self.terms {
             let field = &*term.field;
-            if !matches!(field, "metadata.name" | "metadata.namespace")
-                && !known.iter().any(|(known, _)| *known == field)
-            {
+            let common = field == "metadata.name" || (field == "metadata.namespace" && namespace);
+            if !common && !known.iter().any(|(known, _)| *known == field) {
                 return Err(SelectorError(kind.unknown_field_text(field)));
             }
         }
@@ -208,6 +209,31 @@ mod tests {
             let term = FieldTerm { field: "a.b".into(), equal, value: value.as_str().into() };
             let selector = FieldSelector { terms: vec![term] };
             prop_assert_eq!(selector.to_string().parse::<FieldSelector>().unwrap(), selector);
+        }
+    }
+
+    #[test]
+    fn kinds_have_their_fields_and_words() {
+        let check = |plural: (&str, &str, &str), text: &str| {
+            let kind = crate::kinds::by_resource(plural.0, plural.1, plural.2).expect("it is served");
+            let selector: FieldSelector = text.parse().expect("it is a selector");
+            selector.check(kind).map_err(|error| error.to_string())
+        };
+        for (resource, text, expected) in [
+            (("", "v1", "nodes"), "spec.unschedulable=true", Ok(())),
+            (("", "v1", "nodes"), "metadata.namespace=x", Err("field label not supported: metadata.namespace")),
+            (("", "v1", "namespaces"), "metadata.namespace=x", Err("field label not supported: metadata.namespace")),
+            (("", "v1", "persistentvolumes"), "metadata.namespace=x", Ok(())),
+            (("", "v1", "services"), "spec.clusterIP=None,metadata.namespace=x", Ok(())),
+            (("", "v1", "secrets"), "data=x", Err("field label not supported: data")),
+            (("batch", "v1", "jobs"), "status.active=1", Err("field label \"status.active\" not supported for batchv1.Job")),
+            (
+                ("storage.k8s.io", "v1", "storageclasses"),
+                "provisioner=x",
+                Err("\"provisioner\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
+            ),
+        ] {
+            assert_eq!(check(resource, text), expected.map_err(str::to_owned), "{text}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use cox_api::{FieldErrors, Path, Status};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Reservation;
 use super::pool::Pool;
@@ -117,10 +117,6 @@ impl ServiceAllocator {
         let mut reservation = Reservation::default();
         if !service["spec"].is_object() {
             return Ok(reservation);
-        }
-        if let Some(old) = old {
-            keep_allocated(service, old);
-            drop_by_type(service, old);
         }
         let name = text(&service["metadata"]["name"]).to_owned();
         list_address(service);
@@ -301,75 +297,5 @@ fn list_address(service: &mut Value) {
     let listed = spec["clusterIPs"].as_array().is_some_and(|list| !list.is_empty());
     if !text(&spec["clusterIP"]).is_empty() && !listed {
         spec["clusterIPs"] = json!([spec["clusterIP"]]);
-    }
-}
-
-/// What an update leaves out of what was allocated, it keeps.
-fn keep_allocated(service: &mut Value, old: &Value) {
-    if needs_address(service) && needs_address(old) && text(&service["spec"]["clusterIP"]).is_empty() {
-        for key in ["clusterIP", "clusterIPs"] {
-            if let Some(value) = old["spec"].get(key) {
-                service["spec"][key] = value.clone();
-            }
-        }
-    }
-    if may_have_ports(service) && may_have_ports(old) {
-        let same = |a: &Value, b: &Value| a["port"] == b["port"] && a["protocol"] == b["protocol"];
-        for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
-            if port["nodePort"].as_u64().unwrap_or(0) == 0
-                && let Some(known) =
-                    old["spec"]["ports"].as_array().into_iter().flatten().find(|known| same(known, port))
-                && let Some(number) = known.get("nodePort")
-            {
-                port["nodePort"] = number.clone();
-            }
-        }
-    }
-    if needs_health_port(service)
-        && service["spec"]["healthCheckNodePort"].as_u64().unwrap_or(0) == 0
-        && let Some(number) = old["spec"].get("healthCheckNodePort")
-    {
-        service["spec"]["healthCheckNodePort"] = number.clone();
-    }
-}
-
-/// Fields that another type doesn't have go where the update left them as they were.
-fn drop_by_type(service: &mut Value, old: &Value) {
-    let external = |service: &Value| text(&service["spec"]["type"]) == "ExternalName";
-    let drop = |spec: &mut Map<String, Value>, keys: &[&str]| {
-        for key in keys {
-            if spec.get(*key) == old["spec"].get(*key) {
-                spec.remove(*key);
-            }
-        }
-    };
-    let (is_external, was_external) = (external(service), external(old));
-    let loses_ports = may_have_ports(old) && !may_have_ports(service);
-    let loses_health = needs_health_port(old) && !needs_health_port(service);
-    let loses_balancer =
-        text(&old["spec"]["type"]) == "LoadBalancer" && text(&service["spec"]["type"]) != "LoadBalancer";
-    let Some(spec) = service["spec"].as_object_mut() else { return };
-    if is_external && !was_external {
-        drop(
-            spec,
-            &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"],
-        );
-    }
-    if loses_ports {
-        drop(spec, &["externalTrafficPolicy"]);
-        let known: Vec<&Value> = old["spec"]["ports"].as_array().into_iter().flatten().collect();
-        for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-            if known.iter().any(|known| known.get("nodePort") == port.get("nodePort"))
-                && let Some(port) = port.as_object_mut()
-            {
-                port.remove("nodePort");
-            }
-        }
-    }
-    if loses_health {
-        drop(spec, &["healthCheckNodePort"]);
-    }
-    if loses_balancer {
-        drop(spec, &["allocateLoadBalancerNodePorts", "loadBalancerClass"]);
     }
 }

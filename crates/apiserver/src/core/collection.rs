@@ -8,6 +8,9 @@ use super::list;
 
 /// Deletes what a list would show; the answer is that list.
 pub(crate) async fn delete_collection(call: &mut Call<'_>, body: Body) -> Result<Response, Status> {
+    // What is to be found is checked first, and how it is to be deleted then.
+    list::check_options(call.options, false)?;
+    list::Selection::of(call)?;
     let options = DeleteOptions::of(call, body)?;
     let listing = list::listing(call).await?;
     let mut items = Vec::with_capacity(listing.items.len());

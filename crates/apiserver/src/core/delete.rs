@@ -26,7 +26,8 @@ pub(crate) struct DeleteOptions {
     pub orphan_dependents: Option<bool>,
     pub uid: Option<String>,
     pub resource_version: Option<String>,
-    pub dry_run: bool,
+    /// Nothing, or `All`.
+    pub dry_run: Vec<Value>,
 }
 
 impl DeleteOptions {
@@ -45,25 +46,18 @@ impl DeleteOptions {
                 grace_seconds: call.options.grace_period_seconds,
                 propagation: call.options.propagation_policy.clone(),
                 orphan_dependents: call.options.orphan_dependents,
-                dry_run: call.options.dry_run,
+                dry_run: if call.options.dry_run { vec!["All".into()] } else { Vec::new() },
                 ..DeleteOptions::default()
             },
             Some(value) => {
-                let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
                 let any = |value: &Value| value.as_str().map(str::to_owned);
-                let dry_run = value["dryRun"].as_array().cloned().unwrap_or_default();
-                if dry_run.iter().any(|word| word != "All") {
-                    let mut errors = FieldErrors::new();
-                    errors.not_supported(&Path::new("dryRun"), &Value::Array(dry_run), &["All"]);
-                    return Err(invalid(&errors));
-                }
                 DeleteOptions {
                     grace_seconds: value["gracePeriodSeconds"].as_i64(),
-                    propagation: text(&value["propagationPolicy"]),
+                    propagation: any(&value["propagationPolicy"]),
                     orphan_dependents: value["orphanDependents"].as_bool(),
                     uid: any(&value["preconditions"]["uid"]),
                     resource_version: any(&value["preconditions"]["resourceVersion"]),
-                    dry_run: !dry_run.is_empty() || call.options.dry_run,
+                    dry_run: value["dryRun"].as_array().cloned().unwrap_or_default(),
                 }
             }
         };
@@ -78,9 +72,14 @@ impl DeleteOptions {
             let shown = Value::from(policy.as_str());
             if self.orphan_dependents.is_some() {
                 errors.invalid(&path, &shown, "orphanDependents and deletionPropagation cannot be both set");
-            } else if !matches!(policy.as_str(), "Foreground" | "Background" | "Orphan") {
+            }
+            if !matches!(policy.as_str(), "Foreground" | "Background" | "Orphan") {
                 errors.not_supported(&path, &shown, &["Foreground", "Background", "Orphan", "nil"]);
             }
+        }
+        if self.dry_run.iter().any(|word| word != "All") {
+            let words = Value::Array(self.dry_run.clone());
+            errors.not_supported(&Path::new("dryRun"), &words, &["All"]);
         }
         if errors.is_empty() { Ok(()) } else { Err(invalid(&errors)) }
     }
@@ -209,7 +208,7 @@ async fn attempt(
     let old = call.read(current);
     let seen = Attempt::of(call, Operation::Delete, call.name.to_owned(), Some(&old));
     call.server.admission().validate(&seen, None, &mut call.warnings)?;
-    let dry_run = options.dry_run;
+    let dry_run = !options.dry_run.is_empty();
     let revision = Expect::Revision(current.revision());
     match plan(call, options, &old) {
         Step::Keep => Ok(Some((call.show(current.clone()), Outcome::Stays))),

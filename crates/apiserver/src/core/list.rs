@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cox_api::selector::{FieldSelector, LabelSelector};
 use cox_api::{FieldErrors, Header, Listing, Options, Path, Reason, Response, Scope, Status};
 use cox_store::Error;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::call::Call;
@@ -94,8 +94,11 @@ pub(crate) async fn wait_for(call: &Call<'_>, revision: u64) -> Result<(), Statu
     }
 }
 
+/// The version of continue tokens.
+const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+
 /// What stands in a continue token.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Token {
     v: String,
     rv: i64,
@@ -112,53 +115,43 @@ pub(crate) fn check_options(options: &Options, watch: bool) -> Result<(), Status
     let version = options.resource_version.as_deref().unwrap_or_default();
     let matching = options.resource_version_match.as_deref().unwrap_or_default();
     let continued = options.continue_token.is_some();
+    let not_with_continue = "resourceVersionMatch is forbidden when continue is provided";
     if watch {
-        match options.send_initial_events {
-            Some(_) => {
-                if matching != "NotOlderThan" {
-                    errors.forbidden(
-                        &path,
-                        "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-                    );
-                }
-                if !matching.is_empty() && matching != "NotOlderThan" {
-                    errors.not_supported(&path, &matching.into(), &["NotOlderThan"]);
-                }
-                if continued {
-                    errors.forbidden(&path, "resourceVersionMatch is forbidden when continue is provided");
-                }
+        let initial = options.send_initial_events.is_some();
+        if initial && matching != "NotOlderThan" {
+            let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            errors.forbidden(&path, detail);
+        }
+        if !matching.is_empty() {
+            if !initial {
+                let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+                errors.forbidden(&path, detail);
             }
-            None => {
-                if !matching.is_empty() {
-                    errors.forbidden(
-                        &path,
-                        "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-                    );
-                } else if continued {
-                    errors.forbidden(&path, "resourceVersionMatch is forbidden when continue is provided");
-                }
+            if matching != "NotOlderThan" {
+                errors.not_supported(&path, &matching.into(), &["NotOlderThan"]);
+            }
+            if continued {
+                errors.forbidden(&path, not_with_continue);
             }
         }
     } else {
-        if options.send_initial_events.is_some() {
-            errors.forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list");
-        }
         if !matching.is_empty() {
             if version.is_empty() {
                 errors.forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided");
             }
             if continued {
-                errors.forbidden(&path, "resourceVersionMatch is forbidden when continue is provided");
+                errors.forbidden(&path, not_with_continue);
             }
             if !matches!(matching, "Exact" | "NotOlderThan") {
                 errors.not_supported(&path, &matching.into(), &["Exact", "NotOlderThan", ""]);
             }
             if matching == "Exact" && version == "0" {
-                errors.forbidden(
-                    &path,
-                    "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-                );
+                let detail = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+                errors.forbidden(&path, detail);
             }
+        }
+        if options.send_initial_events.is_some() {
+            errors.forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list");
         }
     }
     if errors.is_empty() {
@@ -247,17 +240,17 @@ pub(crate) async fn listing(call: &Call<'_>) -> Result<Listing, Status> {
 
 fn encode_token(revision: u64, start: &str) -> String {
     let token = Token {
-        v: "meta.k8s.io/v1".into(),
+        v: TOKEN_VERSION.into(),
         rv: i64::try_from(revision).unwrap_or(i64::MAX),
         start: start.to_owned(),
     };
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
 }
 
+/// Reads a continue token, with the words of upstream's storage for what is wrong with it.
 fn decode_token(text: &str) -> Result<Token, Status> {
-    let refuse = |why: String| {
-        Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
-    };
+    let refuse =
+        |why: String| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
     // Go's decoder reports the first byte that can't stand where it is: padding is no part of this alphabet.
     if let Some(at) = text.bytes().position(|b| !(b.is_ascii_alphanumeric() || b == b'-' || b == b'_')) {
         return Err(refuse(format!("illegal base64 data at input byte {at}")));
@@ -271,22 +264,116 @@ fn decode_token(text: &str) -> Result<Token, Status> {
     )
     .decode(text)
     .map_err(|_| refuse(format!("illegal base64 data at input byte {}", text.len().saturating_sub(1))))?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|_| {
-        let first = bytes.first().copied().unwrap_or_default();
-        refuse(format!("invalid character '{}' looking for beginning of value", char::from(first)))
-    })?;
-    let token: Token = serde_json::from_value(value)
-        .map_err(|_| refuse("server version is not valid".into()))?;
-    if token.v != "meta.k8s.io/v1" {
-        return Err(refuse(format!("server version is not valid: {}", token.v)));
+    let value = cox_api::schema::read_json(&bytes).map_err(|error| refuse(error.to_string()))?;
+    let token = token_of(&value).map_err(refuse)?;
+    if token.v != TOKEN_VERSION {
+        return Err(refuse(format!("server does not recognize this encoded version {}", token.v)));
+    }
+    if token.rv == 0 {
+        return Err(refuse(format!("incorrect encoded start resourceVersion (version {TOKEN_VERSION})")));
+    }
+    if token.start.is_empty() {
+        return Err(refuse(format!("encoded start key empty (version {TOKEN_VERSION})")));
+    }
+    // A start that climbs out of the collection is none.
+    let inside = token.start.strip_prefix('/').unwrap_or(&token.start);
+    if inside.split('/').any(|step| matches!(step, "" | "." | "..")) {
+        return Err(refuse(token.start));
     }
     Ok(token)
 }
 
+/// The fields of a token; what isn't there is nothing, as Go's decoder has it.
+fn token_of(value: &Value) -> Result<Token, String> {
+    let form = |value: &Value| match value {
+        Value::Array(_) => "array",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::Object(_) => "object",
+        _ => "string",
+    };
+    if !(value.is_object() || value.is_null()) {
+        return Err(format!("json: cannot unmarshal {} into Go value of type storage.continueToken", form(value)));
+    }
+    let misfit = |key: &str, of: &str| {
+        let given = &value[key];
+        format!("json: cannot unmarshal {} into Go struct field continueToken.{key} of type {of}", form(given))
+    };
+    let text = |key: &str| match &value[key] {
+        Value::Null => Ok(String::new()),
+        Value::String(text) => Ok(text.clone()),
+        _ => Err(misfit(key, "string")),
+    };
+    let rv = match &value["rv"] {
+        Value::Null => 0,
+        number => number.as_i64().ok_or_else(|| misfit("rv", "int64"))?,
+    };
+    Ok(Token { v: text("v")?, rv, start: text("start")? })
+}
+
 /// 410 with a token that goes on without consistency.
 fn expired_token(start: &str) -> Status {
-    let token = Token { v: "meta.k8s.io/v1".into(), rv: -1, start: start.to_owned() };
+    let token = Token { v: TOKEN_VERSION.into(), rv: -1, start: start.to_owned() };
     let token = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default());
     let message = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
     Status::expired(message).with_continue(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(status: Result<(), Status>) -> String {
+        status.err().map(|status| status.message().to_owned()).unwrap_or_default()
+    }
+
+    #[test]
+    fn options_that_do_not_go_together() {
+        let text = |text: &str| Some(text.to_owned());
+        let watch_match = "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+        let unsupported = "resourceVersionMatch: Unsupported value: \"Exact\": supported values: \"NotOlderThan\"";
+        for (options, watch, expected) in [
+            (Options { continue_token: text("x"), ..Options::default() }, true, String::new()),
+            (
+                Options { resource_version_match: text("Exact"), ..Options::default() },
+                true,
+                format!("[{watch_match}, {unsupported}]"),
+            ),
+            (Options { resource_version_match: text("NotOlderThan"), ..Options::default() }, true, watch_match.to_owned()),
+            (
+                Options { send_initial_events: Some(true), resource_version_match: text("Exact"), ..Options::default() },
+                true,
+                format!("[resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan, {unsupported}]"),
+            ),
+            (
+                Options { send_initial_events: Some(true), resource_version_match: text("Exact"), ..Options::default() },
+                false,
+                "[resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided, sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list]".to_owned(),
+            ),
+        ] {
+            let expected = if expected.is_empty() { expected } else { format!("ListOptions.meta.k8s.io \"\" is invalid: {expected}") };
+            assert_eq!(messages(check_options(&options, watch)), expected, "{options:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_read_as_go_does() {
+        let version = r#"{"v":"meta.k8s.io/v1","#;
+        for (token, expected) in [
+            (r#"{"v":"v2"}"#.to_owned(), "server does not recognize this encoded version v2"),
+            ("null".to_owned(), "server does not recognize this encoded version "),
+            (format!("{version}\"start\":\"a\"}}"), "incorrect encoded start resourceVersion (version meta.k8s.io/v1)"),
+            (format!("{version}\"rv\":1}}"), "encoded start key empty (version meta.k8s.io/v1)"),
+            (format!("{version}\"rv\":1,\"start\":\"../a\"}}"), "../a"),
+            (r#"{"v":1}"#.to_owned(), "json: cannot unmarshal number into Go struct field continueToken.v of type string"),
+            (r#"[]"#.to_owned(), "json: cannot unmarshal array into Go value of type storage.continueToken"),
+            (r#"x"#.to_owned(), "invalid character 'x' looking for beginning of value"),
+        ] {
+            let text = URL_SAFE_NO_PAD.encode(&token);
+            let expected = format!("invalid continue token: continue key is not valid: {expected}");
+            assert_eq!(messages(decode_token(&text).map(drop)), expected, "{token}");
+        }
+        let good = decode_token(&encode_token(7, "n/a")).ok();
+        assert_eq!(good.map(|token| (token.rv, token.start)), Some((7, "n/a".to_owned())));
+    }
 }

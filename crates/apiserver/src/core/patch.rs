@@ -137,7 +137,11 @@ fn names_version(patch: &Value) -> bool {
     patch["metadata"]["resourceVersion"].as_str().is_some_and(|version| !matches!(version, "" | "0"))
 }
 
-fn check_options(call: &Call<'_>, kind: PatchKind) -> Result<(), Status> {
+/// Checks the options of a patch.
+///
+/// # Errors
+/// 422 where they don't fit the sort of patch.
+pub(crate) fn check_options(call: &Call<'_>, kind: PatchKind) -> Result<(), Status> {
     let options = call.options;
     let mut errors = FieldErrors::new();
     if kind == PatchKind::Apply {

@@ -77,7 +77,8 @@ pub fn choose(accept: Option<&str>, purpose: Purpose) -> Result<Form, Status> {
         return Ok(Form::JSON);
     }
     let mut ranges: Vec<Range<'_>> = accept.split(',').map(Range::parse).collect();
-    ranges.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+    // What is said more exactly is wanted more, of equal quality.
+    ranges.sort_by(|a, b| b.quality.total_cmp(&a.quality).then_with(|| a.vagueness().cmp(&b.vagueness())));
     // The router looks at the bare media types first.
     let known = |range: &Range<'_>| {
         matches!(
@@ -146,6 +147,15 @@ impl<'a> Range<'a> {
         range
     }
 
+    /// 0 for one media type, 1 for any of a sort, 2 for any at all.
+    fn vagueness(&self) -> u8 {
+        match self.media.split_once('/') {
+            Some(("*", _)) => 2,
+            Some((_, "*")) => 1,
+            _ => 0,
+        }
+    }
+
     fn encoding(&self) -> Option<Encoding> {
         match self.media {
             "*/*" | "application/*" | "application/json" => Some(Encoding::Json),
@@ -184,6 +194,8 @@ mod tests {
         assert_eq!(choose(None, Purpose::Object).unwrap(), Form::JSON);
         assert_eq!(form("*/*"), Form::JSON);
         assert_eq!(form("application/json;q=0.5,application/yaml").encoding, Encoding::Yaml);
+        assert_eq!(form("*/*,application/yaml").encoding, Encoding::Yaml);
+        assert_eq!(form("*/*,application/yaml;q=0.9").encoding, Encoding::Json);
         assert_eq!(
             form("application/json;as=Table;v=v1;g=meta.k8s.io,application/json").shape,
             Shape::Table("v1")

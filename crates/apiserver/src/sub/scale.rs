@@ -1,7 +1,7 @@
 //! The scale subresource: how many replicas, whatever the kind.
 
 use async_trait::async_trait;
-use cox_api::schema::{self, Strictness};
+use cox_api::schema;
 use cox_api::selector::LabelSelector;
 use cox_api::{Body, FieldErrors, Part, PatchKind, Path, Response, Status, Verb, patch as patches};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::Special;
 use crate::core::body::{self, Expected};
 use crate::core::call::{Call, meta, set_meta};
 use crate::core::{managed, patch};
-use crate::core::update::{Changed, Owners, change, check_uid};
+use crate::core::update::{Changed, Owners, change, check_identity, check_uid};
 
 pub(super) struct ScaleOf;
 
@@ -27,12 +27,16 @@ impl Special for ScaleOf {
                 let strictness = body::strictness(call.options, "UpdateOptions")?;
                 let decoded = body::decode(body, expected()?, strictness)?;
                 call.warnings.extend(decoded.warnings);
-                let scale = decoded.value;
+                let mut scale = decoded.value;
+                check_identity(call, &mut scale)?;
                 write(call, &mut |_, _| Ok((scale.clone(), false))).await
             }
             Verb::Patch => {
                 let (kind, patch) = patch::decode(call, body)?;
+                patch::check_options(call, kind)?;
+                let strictness = body::strictness(call.options, "PatchOptions")?;
                 let type_id = expected()?.type_id;
+                let mut told = false;
                 write(call, &mut |call, old| {
                     let now = scale_of(call, old);
                     let patched = match kind {
@@ -47,7 +51,12 @@ impl Special for ScaleOf {
                             return Ok((applied, true));
                         }
                     };
-                    Ok((body::decode(Body::Json(patched), expected()?, Strictness::Warn)?.value, false))
+                    let decoded = body::decode(Body::Json(patched), expected()?, strictness)?;
+                    // A patch may be made again on a newer object: its faults are told once.
+                    if !std::mem::replace(&mut told, true) {
+                        call.warnings.extend(decoded.warnings);
+                    }
+                    Ok((decoded.value, false))
                 })
                 .await
             }

@@ -25,11 +25,6 @@ pub(super) struct TokenOf;
 #[async_trait]
 impl Special for TokenOf {
     async fn call(&self, call: &mut Call<'_>, _: Verb, body: Body) -> Result<Response, Status> {
-        let account = call
-            .server
-            .db()
-            .get_key(&call.key(call.name))
-            .ok_or_else(|| call.not_found(call.name))?;
         let type_id = schema::type_of("authentication.k8s.io", "v1", "TokenRequest")
             .ok_or_else(|| Status::internal("the schema table has no TokenRequest"))?;
         let expected =
@@ -38,13 +33,24 @@ impl Special for TokenOf {
         let decoded = body::decode(body, expected, strictness)?;
         call.warnings.extend(decoded.warnings);
         let mut request = decoded.value;
-        let given = meta(&request, "name").to_owned();
-        if !given.is_empty() && given != call.name {
-            return Err(Status::bad_request(format!(
-                "metadata.name does not match the service account name in the URL: {given:?} vs {:?}",
-                call.name
-            )));
+        let namespace = meta(&request, "namespace");
+        if !namespace.is_empty() && namespace != call.namespace {
+            return Err(Status::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
         }
+        let given = meta(&request, "name");
+        if !given.is_empty() && given != call.name {
+            let mut errors = FieldErrors::new();
+            let detail = "must match the service account name if specified";
+            errors.invalid(&Path::new("metadata.name"), &given.into(), detail);
+            return Err(Status::invalid("authentication.k8s.io", "TokenRequest", call.name, &errors.0));
+        }
+        let account = call
+            .server
+            .db()
+            .get_key(&call.key(call.name))
+            .ok_or_else(|| call.not_found(call.name))?;
         if !request["spec"].is_object() {
             request["spec"] = json!({});
         }
@@ -127,6 +133,12 @@ fn bound_object(call: &Call<'_>, reference: &Value) -> Result<Bound, Status> {
         .db()
         .get(prefix, namespace, name)
         .ok_or_else(|| Status::not_found("", plural, name))?;
+    if kind == "Pod" && object.value()["spec"]["serviceAccountName"] != call.name {
+        return Err(Status::bad_request(format!(
+            "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+            call.name
+        )));
+    }
     if !asked_uid.is_empty() && asked_uid != object.uid() {
         let why = format!(
             "the UID in the bound object reference ({asked_uid}) does not match the UID in record. The object might have been deleted and then recreated"

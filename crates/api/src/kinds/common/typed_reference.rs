@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::check::{messages, required, subdomain};
+use super::check::{messages, subdomain};
 use super::walk::{text, text_ptr};
 use crate::field::{FieldErrors, Path};
 use crate::meta::names;
@@ -13,8 +13,9 @@ pub fn check(errors: &mut FieldErrors, path: &Path<'_>, reference: &Value) {
         subdomain(errors, &path.child("apiGroup"), group);
     }
     for key in ["kind", "name"] {
-        let word = text(reference, key);
-        required(errors, &path.child(key), word);
-        messages(errors, &path.child(key), word, names::path_segment(word));
+        match text(reference, key) {
+            "" => errors.required(&path.child(key), format!("{key} is required")),
+            word => messages(errors, &path.child(key), word, names::path_segment(word)),
+        }
     }
 }

@@ -66,9 +66,8 @@ fn rule(errors: &mut FieldErrors, path: &Path<'_>, rule: &Value) {
         let path = path.child("host");
         if names::parse_ip(host).is_some() {
             bad_text(errors, &path, host, "must be a DNS name, not an IP address");
-        } else {
-            host_name(errors, &path, host);
         }
+        host_name(errors, &path, host);
     }
     let Some(http) = get(rule, "http") else { return };
     let path = path.child("http");
@@ -90,7 +89,7 @@ fn http_path(errors: &mut FieldErrors, path: &Path<'_>, each: &Value) {
         }
     };
     match text_ptr(each, "pathType") {
-        None => errors.required(&path.child("pathType"), "pathType must be specified"),
+        None => return errors.required(&path.child("pathType"), "pathType must be specified"),
         Some("Exact" | "Prefix") => {
             absolute(errors);
             for part in ["//", "/./", "/../", "%2f", "%2F"] {

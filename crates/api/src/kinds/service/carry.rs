@@ -44,20 +44,19 @@ pub fn allocated(new: &mut Value, old: &Value) {
             keep(spec, was, "clusterIPs");
         }
     }
-    if has_node_ports(new) && has_node_ports(old) {
-        let used: Vec<i64> = list(&new["spec"], "ports")
-            .iter()
-            .map(|port| int(port, "nodePort"))
-            .filter(|port| *port != 0)
-            .collect();
+    let on_nodes = |object: &Value| matches!(kind(object), "NodePort" | "LoadBalancer");
+    if on_nodes(new) && on_nodes(old) {
+        let numbers = |spec: &Value| -> Vec<i64> {
+            list(spec, "ports").iter().map(|port| int(port, "nodePort")).filter(|number| *number != 0).collect()
+        };
+        let (used, known) = (numbers(&new["spec"]), list(was, "ports"));
         for port in list_mut(ensure(new, "spec"), "ports") {
             if int(port, "nodePort") != 0 {
                 continue;
             }
-            let known = list(was, "ports").iter().find(|old| {
-                text(old, "protocol") == text(port, "protocol") && int(old, "port") == int(port, "port")
-            });
-            if let Some(number) = known.map(|old| int(old, "nodePort"))
+            // A port is known by its name, whatever else of it has changed; of several the last one counts.
+            let same = known.iter().rev().find(|known| text(known, "name") == text(port, "name"));
+            if let Some(number) = same.map(|known| int(known, "nodePort"))
                 && number != 0
                 && !used.contains(&number)
             {
@@ -155,6 +154,15 @@ mod tests {
         let mut new = json!({"spec": {"type": "NodePort", "ports": [{"port": 80, "protocol": "TCP"}]}});
         allocated(&mut new, &old);
         assert_eq!(new, old);
+        // A port is known by its name.
+        let named = |name: &str, port: i64| json!({"spec": {"type": "NodePort", "ports": [{"name": name, "port": port}]}});
+        let mut old = named("a", 80);
+        old["spec"]["ports"][0]["nodePort"] = 30_080.into();
+        for (name, port, kept) in [("a", 81, json!(30_080)), ("b", 80, Value::Null)] {
+            let mut new = named(name, port);
+            allocated(&mut new, &old);
+            assert_eq!(new["spec"]["ports"][0]["nodePort"], kept, "{name} {port}");
+        }
     }
 
     #[test]
