@@ -177,6 +177,10 @@ mod tests {
             ["endpoints[0].addresses: Invalid value: \"fd00::1\": must be an IPv4 address"]
         );
         assert_eq!(
+            slice("IPv4", "10.0.0.01"),
+            ["endpoints[0].addresses[0]: Invalid value: \"10.0.0.01\": must not have leading 0s"]
+        );
+        assert_eq!(
             slice("IPv6", "fe80::1"),
             [
                 "endpoints[0].addresses[0]: Invalid value: \"fe80::1\": may not be in the link-local range (169.254.0.0/16, fe80::/10)"

@@ -196,6 +196,7 @@ mod tests {
             faults(&Endpoints, subset(&["0.0.0.0", "::ffff:169.254.0.1"])),
             [
                 "subsets[0].addresses[0].ip: Invalid value: \"0.0.0.0\": may not be unspecified (0.0.0.0)",
+                "subsets[0].addresses[1].ip: Invalid value: \"::ffff:169.254.0.1\": must not be an IPv4-mapped IPv6 address",
                 "subsets[0].addresses[1].ip: Invalid value: \"::ffff:169.254.0.1\": may not be in the link-local range (169.254.0.0/16, fe80::/10)",
             ]
         );

@@ -373,12 +373,16 @@ pub fn parse_ip(text: &str) -> Option<IpAddr> {
     })
 }
 
-/// An IP address.
+/// An IP address, in a form that all software reads as the same one (KEP-4858).
 pub fn ip(text: &str) -> Messages {
-    if parse_ip(text).is_some() {
-        return Vec::new();
+    if parse_ip(text).is_none() {
+        return vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".into()];
     }
-    vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".into()]
+    match text.parse::<IpAddr>() {
+        Err(_) => vec!["must not have leading 0s".into()],
+        Ok(ip) if ip.to_canonical() != ip => vec!["must not be an IPv4-mapped IPv6 address".into()],
+        Ok(_) => Vec::new(),
+    }
 }
 
 /// An address and the length of its prefix, as in `10.9.8.0/24`.
@@ -398,12 +402,37 @@ pub fn parse_cidr(text: &str) -> Option<(IpAddr, u8)> {
     (least..=most).contains(&length).then(|| (address, length - least))
 }
 
-/// A block of addresses.
-pub fn cidr(text: &str) -> Messages {
-    if parse_cidr(text).is_some() {
-        return Vec::new();
+/// The first address of a block.
+pub fn network(ip: IpAddr, bits: u8) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+            IpAddr::V4((u32::from(ip) & mask).into())
+        }
+        IpAddr::V6(ip) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
+            IpAddr::V6((u128::from(ip) & mask).into())
+        }
     }
-    vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".into()]
+}
+
+/// A block of addresses, in a form that all software reads as the same one (KEP-4858).
+pub fn cidr(text: &str) -> Messages {
+    let Some((ip, bits)) = parse_cidr(text) else {
+        return vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".into()];
+    };
+    let (address, length) = text.split_once('/').unwrap_or((text, ""));
+    let padded = length.len() > 1 && length.starts_with('0');
+    match address.parse::<IpAddr>() {
+        Ok(given) if !padded && given.to_canonical() != given => {
+            vec!["must not have an IPv4-mapped IPv6 address".into()]
+        }
+        Ok(_) if !padded && network(ip, bits) != ip => {
+            vec!["must not have bits set beyond the prefix length".into()]
+        }
+        Ok(_) if !padded => Vec::new(),
+        _ => vec!["must not have leading 0s in IP or prefix length".into()],
+    }
 }
 
 /// What a name would look like with something behind its last dash: how prefixes (`generateName`) are checked.
@@ -422,6 +451,31 @@ pub fn mask_trailing_dash(prefix: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_read_alike_by_all() {
+        for (text, expected) in [
+            ("10.0.0.1", vec![]),
+            ("FD00::1", vec![]),
+            ("10.0.0.01", vec!["must not have leading 0s"]),
+            ("::ffff:10.0.0.1", vec!["must not be an IPv4-mapped IPv6 address"]),
+            ("x", vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]),
+        ] {
+            assert_eq!(ip(text), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("10.0.0.0/24", vec![]),
+            ("0.0.0.0/0", vec![]),
+            ("fd00::/64", vec![]),
+            ("10.0.0.1/24", vec!["must not have bits set beyond the prefix length"]),
+            ("010.0.0.0/24", vec!["must not have leading 0s in IP or prefix length"]),
+            ("10.0.0.0/024", vec!["must not have leading 0s in IP or prefix length"]),
+            ("::ffff:10.0.0.0/120", vec!["must not have an IPv4-mapped IPv6 address"]),
+            ("10.0.0.0/33", vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]),
+        ] {
+            assert_eq!(cidr(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn labels_and_subdomains() {
@@ -482,7 +536,7 @@ mod tests {
 
     #[test]
     fn addresses() {
-        assert!(ip("010.0.0.1").is_empty());
+        assert!(parse_ip("010.0.0.1").is_some(), "objects of old servers are read");
         assert!(ip("2001:db8::1").is_empty());
         assert!(!ip("10.0.0").is_empty());
         assert!(!ip("256.0.0.1").is_empty());

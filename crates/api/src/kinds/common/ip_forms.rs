@@ -1,4 +1,5 @@
-//! Warnings for IP addresses and blocks that are written in other than the usual form. KEP-4858.
+//! Warnings for IP addresses and blocks that are written in other than the usual form: objects of old servers may
+//! have what a new one may not. KEP-4858.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -31,7 +32,7 @@ pub fn of_ip(warnings: &mut Vec<String>, path: &Path<'_>, text: &str) {
 pub fn of_cidr(warnings: &mut Vec<String>, path: &Path<'_>, text: &str) {
     let Some((ip, bits)) = names::parse_cidr(text) else { return };
     let address = text.split_once('/').map_or(text, |(address, _)| address);
-    let network = masked(ip, bits);
+    let network = names::network(ip, bits);
     let before = warnings.len();
     if network != ip {
         let whole = if ip.is_ipv4() { 32 } else { 128 };
@@ -52,19 +53,6 @@ pub fn of_cidr(warnings: &mut Vec<String>, path: &Path<'_>, text: &str) {
             "{path}: IPv6 CIDR value {} should be in RFC 5952 canonical format (\"{usual}\")",
             quote(text)
         ));
-    }
-}
-
-fn masked(ip: IpAddr, bits: u8) -> IpAddr {
-    match ip {
-        IpAddr::V4(ip) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
-            IpAddr::V4((u32::from(ip) & mask).into())
-        }
-        IpAddr::V6(ip) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
-            IpAddr::V6((u128::from(ip) & mask).into())
-        }
     }
 }
 

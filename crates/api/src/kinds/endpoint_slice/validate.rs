@@ -41,13 +41,16 @@ fn endpoint(errors: &mut FieldErrors, path: &Path<'_>, endpoint: &Value, kind: &
         errors.too_many(&place, all.len(), ADDRESSES_MAX);
     }
     for (at, address) in all.iter().filter_map(Value::as_str).enumerate() {
-        let ip = names::parse_ip(address);
         match kind {
             "IPv4" | "IPv6" => {
-                if ip.is_none_or(|ip| ip.is_ipv4() != (kind == "IPv4")) {
-                    bad_text(errors, &place, address, format!("must be an {kind} address"));
+                let messages = names::ip(address);
+                if messages.is_empty() {
+                    if names::parse_ip(address).is_some_and(|ip| ip.is_ipv4() != (kind == "IPv4")) {
+                        bad_text(errors, &place, address, format!("must be an {kind} address"));
+                    }
+                    addresses::not_special(errors, &place.index(at), address);
                 }
-                addresses::not_special(errors, &place.index(at), address);
+                check::messages(errors, &place.index(at), address, messages);
             }
             "FQDN" => {
                 check::messages(errors, &place.index(at), address, names::fully_qualified_name(address));
