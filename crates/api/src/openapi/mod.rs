@@ -3,6 +3,7 @@
 //!
 //! Building a document takes milliseconds and megabytes: servers keep the bytes, not the value.
 
+mod gnostic;
 mod paths;
 mod prose;
 mod schemas;
@@ -84,6 +85,11 @@ pub fn v2() -> Value {
             "description": "Bearer Token authentication",
         }},
     })
+}
+
+/// The document of `/openapi/v2` as protobuf (gnostic's `openapi.v2.Document`).
+pub fn v2_protobuf() -> Vec<u8> {
+    gnostic::document(&v2())
 }
 
 fn infos() -> impl Iterator<Item = &'static KindInfo> {

@@ -99,9 +99,26 @@ pub fn choose(accept: Option<&str>, purpose: Purpose) -> Result<Form, Status> {
             continue;
         }
         let Some(shape) = range.shape() else { continue };
+        // Upstream makes no tables in protobuf.
+        if encoding == Encoding::Protobuf && matches!(shape, Shape::Table(_)) {
+            continue;
+        }
         return Ok(Form { encoding, shape, pretty: range.pretty });
     }
     Err(not_acceptable(if purpose == Purpose::Watch { STREAMS } else { PLAIN }))
+}
+
+/// Whether a document is to be in `protobuf`, one of its names; none where it can be had neither so nor as JSON.
+pub fn prefers(accept: &str, protobuf: &[&str]) -> Option<bool> {
+    if accept.trim().is_empty() {
+        return Some(false);
+    }
+    let mut ranges: Vec<Range<'_>> = accept.split(',').map(Range::parse).collect();
+    ranges.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+    ranges.iter().find_map(|range| match range.media {
+        "*/*" | "application/*" | "application/json" => Some(false),
+        media => protobuf.contains(&media).then_some(true),
+    })
 }
 
 /// 406 of the router.
@@ -201,7 +218,21 @@ mod tests {
             Shape::Table("v1")
         );
         assert_eq!(form("application/json;as=Other;v=v1;g=x,application/json").shape, Shape::Whole);
+        let table = ";as=Table;v=v1;g=meta.k8s.io";
+        let falls_back = form(&format!("application/vnd.kubernetes.protobuf{table},application/json{table}"));
+        assert_eq!((falls_back.encoding, falls_back.shape), (Encoding::Json, Shape::Table("v1")));
+        let alone = choose(Some(&format!("application/vnd.kubernetes.protobuf{table}")), Purpose::Collection);
+        assert_eq!(alone.unwrap_err().code(), 406);
         assert_eq!(form("application/vnd.kubernetes.protobuf,application/json").encoding, Encoding::Protobuf);
+    }
+
+    #[test]
+    fn documents_are_json_or_protobuf() {
+        let of = |accept: &str| prefers(accept, &["application/pb"]);
+        assert_eq!([of(""), of("*/*"), of("application/json, application/pb")], [Some(false); 3]);
+        assert_eq!([of("application/pb"), of("text/x, application/pb,application/json")], [Some(true); 2]);
+        assert_eq!(of("application/pb;q=0.5, application/json"), Some(false));
+        assert_eq!(of("text/html"), None);
     }
 
     proptest::proptest! {
