@@ -89,6 +89,9 @@ pub struct Limits {
     /// How long a client may take nothing of what is sent to it. Somebody may hold a terminal or page through a log
     /// that is followed, so it is as long as the kubelet's `streamingConnectionIdleTimeout`.
     pub stall_time_max: Duration,
+    /// How long the server goes on as before after its end was announced, so that balancers see `/readyz` fail.
+    /// Upstream's `--shutdown-delay-duration`.
+    pub shutdown_delay: Duration,
     /// How long requests in flight may go on when the server ends.
     pub drain_time_max: Duration,
 }
@@ -107,6 +110,7 @@ impl Default for Limits {
             header_time_max: Duration::from_secs(32),
             idle_time_max: Duration::from_secs(90),
             stall_time_max: Duration::from_secs(4 * 3600),
+            shutdown_delay: Duration::ZERO,
             drain_time_max: Duration::from_secs(10),
         }
     }

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use cox_api::{Part, Request, Resource, Response, Scope, Status, Transport, Verb};
 use cox_env::Env;
 use cox_store::Store;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 
 use crate::admission::Admission;
 use crate::allocate::Allocators;
@@ -150,6 +152,34 @@ impl ApiServer {
                 response
             }
         }
+    }
+
+    /// Says that the server will end: `/readyz` fails from now on, everything else goes on.
+    pub fn announce_end(&self) {
+        self.service.drain.announce();
+    }
+
+    /// Ends the service: nobody new is listened to, connections are told so, watches end, and requests under way are
+    /// answered, within [`Limits::drain_time_max`](crate::Limits). Streams from nodes (logs, exec) don't hold it up.
+    pub async fn drain(&self) {
+        let limits = &self.config.limits;
+        self.announce_end();
+        self.env.sleep(limits.shutdown_delay).await;
+        self.service.drain.begin();
+        // Every connection has a permit, and every listener one for the next connection.
+        let all = u32::try_from(limits.connections_max).unwrap_or(u32::MAX);
+        let ended = self.service.connections.acquire_many(all);
+        if tokio::time::timeout(limits.drain_time_max, ended).await.is_err() {
+            tracing::warn!("requests were under way for too long and are cut off");
+        }
+    }
+
+    /// Resolves when nobody new is listened to. Made for tasks that are woken often for other reasons: these look at
+    /// nothing that all tasks share.
+    pub(crate) fn until_draining(self: &Arc<Self>) -> impl Future<Output = ()> + Send + Unpin + use<> {
+        let server = self.clone();
+        let one: FuturesUnordered<_> = [async move { server.service.drain.until_begun().await }].into_iter().collect();
+        one.into_future().map(|_| ())
     }
 
     /// Ends what the server keeps besides the store: the audit log is written to its end.

@@ -72,6 +72,9 @@ pub(crate) struct ControlPlane {
     /// Don't put the context `cox` into the user's own kubeconfig.
     #[arg(long)]
     pub(crate) no_merge: bool,
+    /// Seconds for which the API is served as before when it is told to end, while /readyz fails.
+    #[arg(long, default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=3600))]
+    pub(crate) shutdown_delay_duration: u64,
     #[command(flatten)]
     pub(crate) audit: AuditFlags,
 }

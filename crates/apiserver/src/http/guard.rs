@@ -98,6 +98,11 @@ impl Use {
         InUse(self.clone())
     }
 
+    /// How many requests aren't over.
+    pub(super) fn requests(&self) -> usize {
+        usize::try_from(self.state.load(Ordering::Relaxed) / ONE).unwrap_or(usize::MAX)
+    }
+
     /// Resolves when nothing was asked for `time`.
     pub(super) async fn until_idle(&self, time: Duration) {
         loop {

@@ -1,6 +1,7 @@
 //! One request: who asks, what for, and the answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cox_api::{Body, Reason, Request, Response, Status, Verb};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -10,7 +11,7 @@ use hyper::body::{Bytes, Incoming};
 
 use super::accept::{self, Form, Purpose};
 use super::encode::{self, About};
-use super::reply::Answered;
+use super::reply::{Answered, Reply};
 use super::table::Include;
 use super::target::{Query, ResourcePath, decode_percent};
 use super::guard::Use;
@@ -35,6 +36,24 @@ pub(super) struct Connection {
     pub(super) peer: Option<std::net::IpAddr>,
     /// Whether anything is being asked.
     pub(super) used: Arc<Use>,
+    /// How many of its requests are streams from nodes and what they serve, which end when those end them.
+    pub(super) streams: AtomicUsize,
+}
+
+/// A stream that counts until this is dropped.
+struct Streaming(Arc<Connection>);
+
+impl Streaming {
+    fn begin(connection: &Arc<Connection>) -> Streaming {
+        connection.streams.fetch_add(1, Ordering::Relaxed);
+        Streaming(connection.clone())
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Answers a request.
@@ -59,7 +78,8 @@ pub(super) async fn handle(server: Arc<ApiServer>, connection: Arc<Connection>, 
     ticket.made(&mut answered);
     let mut answered = if gzip { super::system::compress(answered) } else { answered };
     ticket.answered(&answered);
-    answered.body_mut().hold((in_use, ticket));
+    let streaming = matches!(answered.body(), Reply::Passed(..)).then(|| Streaming::begin(&connection));
+    answered.body_mut().hold((in_use, streaming, ticket));
     answered
 }
 

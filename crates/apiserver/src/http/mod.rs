@@ -7,6 +7,7 @@ mod encode;
 mod forward;
 mod guard;
 mod handle;
+mod health;
 mod info;
 mod json;
 mod options;

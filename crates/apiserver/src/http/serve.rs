@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -23,14 +23,26 @@ const PONG_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(15);
 /// After a failed accept (no file descriptors left, say).
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 
-/// Serves a listener for as long as the server's component lives.
+/// How often is looked, at the end, whether there is anything to wait for.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// Serves a listener until the server drains or its component ends.
 pub async fn serve(server: Arc<ApiServer>, listener: TcpListener, tls: Arc<rustls::ServerConfig>) {
     let acceptor = TlsAcceptor::from(tls);
     let address = listener.local_addr().map(|address| address.to_string()).unwrap_or_default();
     let address: Arc<str> = address.into();
     loop {
-        let Ok(permit) = server.service().connections.clone().acquire_owned().await else { return };
-        match listener.accept().await {
+        let accept = async {
+            let permit = server.service().connections.clone().acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            biased;
+            () = server.service().drain.until_begun() => return,
+            accepted = accept => accepted,
+        };
+        let Ok(permit) = permit else { return };
+        match accepted {
             Ok((stream, _)) => {
                 let (server, acceptor, address) = (server.clone(), acceptor.clone(), address.clone());
                 server.clone().env().spawn(async move {
@@ -52,7 +64,13 @@ async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcce
     let peer = stream.peer_addr().map(|peer| peer.ip()).ok();
     let limits = server.config().limits.clone();
     let stream = Flowing::new(stream, limits.stall_time_max);
-    let stream = match tokio::time::timeout(limits.handshake_time_max, acceptor.accept(stream)).await {
+    let handshake = tokio::time::timeout(limits.handshake_time_max, acceptor.accept(stream));
+    let stream = tokio::select! {
+        biased;
+        done = handshake => done,
+        () = server.until_draining() => return,
+    };
+    let stream = match stream {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(?peer, %error, "TLS handshake");
@@ -63,8 +81,8 @@ async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcce
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first().cloned());
     let used = Use::new();
-    let about = Arc::new(Connection { user: certificate.as_ref().and_then(certificate_user), address, peer, used: used.clone() });
-    let tasks = server.env().tasks().clone();
+    let about = Arc::new(Connection { user: certificate.as_ref().and_then(certificate_user), address, peer, used: used.clone(), streams: AtomicUsize::new(0) });
+    let (draining, streams) = (server.until_draining(), about.clone());
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let (server, about) = (server.clone(), about.clone());
         async move { Ok::<_, Infallible>(handle(server, about, request).await) }
@@ -78,9 +96,14 @@ async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcce
     let result = tokio::select! {
         biased;
         result = connection.as_mut() => result,
-        () = tasks.until_ended() => {
+        () = draining => {
+            // GOAWAY, or `Connection: close` with the next answer.
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                biased;
+                result = connection => result,
+                () = streams.until_only_streams() => return,
+            }
         }
         () = used.until_idle(limits.idle_time_max) => {
             connection.as_mut().graceful_shutdown();
@@ -89,5 +112,18 @@ async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcce
     };
     if let Err(error) = result {
         tracing::debug!(?peer, %error, "connection");
+    }
+}
+
+impl Connection {
+    /// Resolves when nothing is under way but streams that somebody else ends.
+    async fn until_only_streams(&self) {
+        loop {
+            let streams = self.streams.load(Ordering::Relaxed);
+            if streams > 0 && streams >= self.used.requests() {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 }

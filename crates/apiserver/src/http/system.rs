@@ -9,16 +9,20 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::accept::{self, Form, Purpose, Shape};
-use super::{discovery, encode};
+use super::{discovery, encode, health};
 use super::handle::Connection;
 use super::reply::{Answered, Reply, text, whole};
+use super::target::Query;
 use crate::server::ApiServer;
 
 /// Smaller answers are sent as they are. Source: upstream's `defaultGzipThresholdBytes`.
 const GZIP_BYTES_MIN: usize = 128 * 1024;
 
-/// What is checked by `/readyz` and its like.
-const CHECKS: [&str; 4] = ["ping", "log", "etcd", "poststarthook/rbac/bootstrap-roles"];
+/// The second version's OpenAPI document as protobuf, by its two names; it is answered under the first.
+const OPENAPI_V2: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+];
 
 /// Answers a request for such a path.
 pub(super) async fn answer(server: &ApiServer, connection: &Connection, request: http::Request<Incoming>) -> Result<Answered, Status> {
@@ -32,7 +36,9 @@ pub(super) async fn answer(server: &ApiServer, connection: &Connection, request:
     let query = request.uri().query().unwrap_or_default();
     let answered = match parts.as_slice() {
         [] => document(&json!({"paths": paths()})),
-        [probe @ ("healthz" | "livez" | "readyz"), rest @ ..] => health(server, probe, &rest.join("/"), query),
+        [probe, rest @ ..] if health::PROBES.contains(probe) => {
+            health::answer(server, probe, &rest.join("/"), &Query::parse(query)).unwrap_or_else(not_found)
+        }
         ["version"] => document(&version()),
         ["metrics"] => metrics(server),
         ["api"] => by_form(&accept, true, &connection.address)?,
@@ -50,7 +56,11 @@ pub(super) async fn answer(server: &ApiServer, connection: &Connection, request:
         ["openapi", "v3"] => tagged(&request, &openapi::v3_index()),
         ["openapi", "v3", "api", version] => of_option(&request, openapi::v3("", version)),
         ["openapi", "v3", "apis", group, version] => of_option(&request, openapi::v3(group, version)),
-        ["openapi", "v2"] if accept.is_empty() || accept.contains("json") || accept.contains("*/*") => tagged(&request, &openapi::v2()),
+        ["openapi", "v2"] => match accept::prefers(&accept, &OPENAPI_V2) {
+            Some(true) => tagged_bytes(&request, OPENAPI_V2[0], openapi::v2_protobuf()),
+            Some(false) => tagged(&request, &openapi::v2()),
+            None => whole(406, "text/plain; charset=utf-8", ""),
+        },
         [".well-known", "openid-configuration"] => document(&issuer(server)),
         ["openid", "v1", "jwks"] => {
             let mut answered = document(&server.config().pki.token_key().jwks());
@@ -83,10 +93,13 @@ fn of_option(request: &http::Request<Incoming>, value: Option<Value>) -> Answere
 
 /// A document with a tag: the client keeps it until it changes.
 fn tagged(request: &http::Request<Incoming>, value: &Value) -> Answered {
-    let bytes = value.to_string();
-    let tag = discovery::etag(bytes.as_bytes());
+    tagged_bytes(request, "application/json", value.to_string().into_bytes())
+}
+
+fn tagged_bytes(request: &http::Request<Incoming>, media_type: &'static str, bytes: Vec<u8>) -> Answered {
+    let tag = discovery::etag(&bytes);
     let same = request.headers().get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let mut answered = if same { whole(304, "application/json", "") } else { whole(200, "application/json", bytes) };
+    let mut answered = if same { whole(304, media_type, "") } else { whole(200, media_type, bytes) };
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         answered.headers_mut().insert(ETAG, tag);
     }
@@ -120,28 +133,6 @@ fn by_form(accept: &str, core: bool, address: &str) -> Result<Answered, Status> 
     in_form(accept, if core { discovery::api_versions(address) } else { discovery::group_list() })
 }
 
-fn health(server: &ApiServer, probe: &str, check: &str, query: &str) -> Answered {
-    let failed = server.db().store().failure().map(|error| error.to_string());
-    let ok = |name: &str| name != "etcd" || failed.is_none();
-    if !check.is_empty() {
-        if !CHECKS.contains(&check) {
-            return not_found();
-        }
-        return if ok(check) { text(200, "ok") } else { text(500, format!("internal server error: {}", failed.unwrap_or_default())) };
-    }
-    let all = failed.is_none();
-    let verbose = query.split('&').any(|pair| pair == "verbose" || pair.starts_with("verbose="));
-    if all && !verbose {
-        return text(200, "ok");
-    }
-    let mut lines = String::new();
-    for name in CHECKS {
-        lines.push_str(&if ok(name) { format!("[+]{name} ok\n") } else { format!("[-]{name} failed: reason withheld\n") });
-    }
-    lines.push_str(&format!("{probe} check {}\n", if all { "passed" } else { "failed" }));
-    text(if all { 200 } else { 500 }, lines)
-}
-
 fn version() -> Value {
     json!({"major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36", "minCompatibilityMajor": "1",
         "minCompatibilityMinor": "35", "gitVersion": concat!("v1.36.0-cox.", env!("CARGO_PKG_VERSION")), "gitCommit": "",
@@ -169,9 +160,9 @@ fn paths() -> Vec<String> {
             }
         }
     }
-    for probe in ["/healthz", "/livez", "/readyz"] {
-        paths.push(probe.to_owned());
-        paths.extend(CHECKS.iter().map(|check| format!("{probe}/{check}")));
+    for probe in health::PROBES {
+        paths.push(format!("/{probe}"));
+        paths.extend(health::checks(probe).map(|check| format!("/{probe}/{check}")));
     }
     paths.extend(["/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version"].map(str::to_owned));
     paths.sort();

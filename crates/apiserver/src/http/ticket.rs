@@ -85,6 +85,11 @@ impl Ticket {
         &self.0.server.service().metrics
     }
 
+    /// Who is asked.
+    pub(super) fn server(&self) -> &Arc<ApiServer> {
+        &self.0.server
+    }
+
     /// When it came, since the start of the clock.
     pub(super) fn began(&self) -> Duration {
         self.0.began

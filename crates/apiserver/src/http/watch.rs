@@ -22,7 +22,9 @@ pub fn answer(events: Watch, form: Form, about: About) -> Answered {
         Encoding::Json | Encoding::Yaml => "application/json",
     };
     let mut writer = Writer { form, about, first: true };
-    let stream = events.ready_chunks(EVENTS_A_PIECE).map(move |events| {
+    // When the server ends, so does the watch; its client goes on at another one, or when there is one again.
+    let end = writer.about.ticket.server().until_draining();
+    let stream = events.take_until(end).ready_chunks(EVENTS_A_PIECE).map(move |events| {
         let mut out = BytesMut::new();
         for event in events {
             let before = out.len();

@@ -1,5 +1,6 @@
 //! What makes the request core a service: how much it takes at once.
 
+mod drain;
 mod in_flight;
 mod peak;
 
@@ -12,6 +13,7 @@ use crate::audit::{Audit, Ids};
 use crate::config::Config;
 use crate::error::Error;
 use crate::metrics::Metrics;
+pub(crate) use drain::Drain;
 pub(crate) use in_flight::{InFlight, Sort};
 
 /// What all connections of a server share.
@@ -26,6 +28,8 @@ pub(crate) struct Service {
     pub(crate) audit: Option<Arc<Audit>>,
     /// Numbers of requests.
     pub(crate) ids: Ids,
+    /// How far the end has come.
+    pub(crate) drain: Drain,
 }
 
 impl Service {
@@ -41,6 +45,7 @@ impl Service {
             metrics: Metrics::new(),
             audit: config.audit.as_ref().map(|audit| Audit::open(env, audit)).transpose()?,
             ids: Ids::new(env.chance()),
+            drain: Drain::new(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The same over TLS.
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use serde_json::json;
 
 use crate::web::Web;
@@ -89,4 +89,25 @@ async fn acting_as_somebody_needs_the_right_to() {
     assert_eq!(code, 201, "{review}");
     let info = &review["status"]["userInfo"];
     assert_eq!((&info["username"], &info["groups"]), (&json!("jane"), &json!(["g1", "system:authenticated"])));
+}
+
+#[tokio::test]
+async fn the_old_openapi_document_is_protobuf_for_clients_written_in_go() {
+    let web = Web::new().await;
+    let ask = async |accept: &str| {
+        let request = http::Request::builder()
+            .uri("/openapi/v2?timeout=32s")
+            .header("host", "localhost")
+            .header("authorization", format!("Bearer {}", crate::web::TOKEN))
+            .header("accept", accept);
+        let answer = web.send(request.body(Full::new(Bytes::new())).unwrap()).await;
+        let media_type = answer.headers().get("content-type").unwrap().to_str().unwrap().to_owned();
+        (answer.status().as_u16(), media_type, answer.into_body().collect().await.unwrap().to_bytes())
+    };
+    // As client-go asks.
+    let (code, media_type, bytes) = ask("application/com.github.proto-openapi.spec.v2@v1.0+protobuf").await;
+    assert_eq!((code, media_type.as_str()), (200, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"));
+    assert!(bytes.starts_with(b"\x0a\x032.0"), "field 1 is the version of the format");
+    assert_eq!(ask("application/json").await.1, "application/json");
+    assert_eq!(ask("text/html").await.0, 406);
 }

@@ -12,6 +12,7 @@ mod metrics;
 mod objects;
 mod quota;
 mod resuming;
+mod shutdown;
 mod support;
 mod watching;
 mod web;

@@ -61,7 +61,7 @@ impl Web {
         self.connect_by("http/1.1").await
     }
 
-    async fn connect_by(&self, protocol: &str) -> TlsStream<TcpStream> {
+    pub async fn connect_by(&self, protocol: &str) -> TlsStream<TcpStream> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let mut tls = (*self.tls).clone();
         tls.alpn_protocols = vec![protocol.as_bytes().to_vec()];

@@ -62,6 +62,10 @@ impl Control {
             advertise_port: port,
             static_tokens: vec![(token.clone(), User::admin())],
             audit: audit(&args.audit)?,
+            limits: cox_apiserver::Limits {
+                shutdown_delay: Duration::from_secs(args.shutdown_delay_duration),
+                ..cox_apiserver::Limits::default()
+            },
             ..Config::new(pki.clone())?
         };
         let server = ApiServer::open(env.clone(), store.clone(), config).await.context("the API server")?;
@@ -199,8 +203,14 @@ impl Control {
         Ok(())
     }
 
+    /// Says that it will end: `/readyz` fails.
+    pub(super) fn announce_end(&self) {
+        self.server.announce_end();
+    }
+
     /// Ends it: requests in flight are answered, everything acknowledged is on disk.
     pub(super) async fn stop(&self) {
+        self.server.drain().await;
         self.env.tasks().end_and_wait().await;
         self.server.close().await;
         self.store.close().await;

@@ -105,6 +105,7 @@ async fn run(mut args: ControlPlane, nodes: Vec<String>, acts: Acts) -> Result<(
         }
     }
     eprintln!("stopping; pods run on");
+    control.announce_end();
     if let Some(nodes) = &nodes {
         nodes.leave().await;
     }
