@@ -137,6 +137,7 @@ fn encode(text: &str, keep: &[u8]) -> String {
 
 /// A `cox up` of our own; ended and cleaned up when dropped.
 pub struct Running {
+    command: Command,
     child: Child,
     data: tempfile::TempDir,
     /// As in `https://127.0.0.1:PORT`.
@@ -158,7 +159,8 @@ impl Running {
         let data = tempfile::tempdir()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let log = std::fs::File::create(data.path().join("cox.log"))?;
-        let child = Command::new(&binary)
+        let mut command_line = Command::new(&binary);
+        command_line
             .arg(command)
             .arg("--data-dir")
             .arg(data.path())
@@ -166,16 +168,36 @@ impl Running {
             .args(flags)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("starting {}", binary.display()))?;
-        let mut running = Running { child, data, url: format!("https://127.0.0.1:{port}") };
+            .stderr(log);
+        let child = command_line.spawn().with_context(|| format!("starting {}", binary.display()))?;
+        let url = format!("https://127.0.0.1:{port}");
+        let mut running = Running { command: command_line, child, data, url };
+        running.until_ready(Duration::from_millis(10)).await?;
+        Ok(running)
+    }
+
+    /// Ends it, by `signal` as kill(1) names it, and starts it over the same data. Brings the time from then until it
+    /// is ready, to the millisecond.
+    pub async fn restart(&mut self, signal: &str) -> Result<Duration> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status().context("kill")?;
+        if !sent.success() {
+            bail!("cox could not be ended");
+        }
+        self.child.wait()?;
+        let begun = Instant::now();
+        self.child = self.command.spawn().context("starting cox again")?;
+        self.until_ready(Duration::from_millis(1)).await?;
+        Ok(begun.elapsed())
+    }
+
+    async fn until_ready(&mut self, every: Duration) -> Result<()> {
         let until = Instant::now() + Duration::from_secs(READY_SECONDS_MAX);
         loop {
-            if let Some(status) = running.child.try_wait()? {
-                bail!("cox ended with {status}:\n{}", running.log());
+            if let Some(status) = self.child.try_wait()? {
+                bail!("cox ended with {status}:\n{}", self.log());
             }
-            if let Ok(target) = running.target() {
+            if let Ok(target) = self.target() {
                 let call = Call {
                     method: "GET".into(),
                     path: "/readyz".into(),
@@ -185,13 +207,13 @@ impl Running {
                     authorize: true,
                 };
                 if target.send(call, Duration::from_secs(2)).await.is_ok_and(|answer| answer.status == 200) {
-                    return Ok(running);
+                    return Ok(());
                 }
             }
             if Instant::now() > until {
-                bail!("cox was not ready within {READY_SECONDS_MAX} s:\n{}", running.log());
+                bail!("cox was not ready within {READY_SECONDS_MAX} s:\n{}", self.log());
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(every).await;
         }
     }
 

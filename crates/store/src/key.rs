@@ -33,17 +33,13 @@ impl Key {
     /// A key that a backend kept. Where the prefix ends follows from the object's own namespace and name;
     /// an object that doesn't carry them (a RangeAllocation) is named by the last part. Nothing for a text
     /// that isn't below `/registry/`.
-    pub fn parse(text: &str, header: &Header) -> Option<Key> {
+    pub fn parse<'t>(text: &'t str, header: &Header) -> Option<Key> {
         let below = text.strip_prefix(ROOT)?;
-        let own = if header.namespace.is_empty() {
-            header.name.to_string()
-        } else {
-            format!("{}/{}", header.namespace, header.name)
+        let above = |text: &'t str, last: &str| -> Option<&'t str> {
+            text.strip_suffix(last).filter(|_| !last.is_empty())?.strip_suffix('/')
         };
-        let prefix = below
-            .strip_suffix(own.as_str())
-            .and_then(|rest| rest.strip_suffix('/'))
-            .filter(|_| !own.is_empty())
+        let prefix = above(below, &header.name)
+            .and_then(|rest| if header.namespace.is_empty() { Some(rest) } else { above(rest, &header.namespace) })
             .or_else(|| below.rsplit_once('/').map(|(prefix, _)| prefix))?;
         if prefix.is_empty() {
             return None;

@@ -31,21 +31,21 @@ async fn one(args: &Args, cox: &Path, store: &str) -> Result<()> {
     let target = Arc::new(running.target()?);
     println!("{store}: {} kB (Pss) at rest", proc::memory(running.pid())?.pss);
     let creates = |number| post(PODS, pod(number));
-    rate(args, store, "creates", args.objects, &target, creates).await?;
+    rate(args, store, "creates", args.objects(), &target, creates).await?;
     let gets = |number| Call { path: format!("{PODS}/p-{number}"), ..call() };
-    rate(args, store, "gets", args.objects, &target, gets).await?;
-    list(store, args.objects, &target).await?;
-    println!("{store}: {} kB (Pss) with {} pods", proc::memory(running.pid())?.pss, args.objects);
+    rate(args, store, "gets", args.objects(), &target, gets).await?;
+    list(store, args.objects(), &target).await?;
+    println!("{store}: {} kB (Pss) with {} pods", proc::memory(running.pid())?.pss, args.objects());
     // A pod that was never bound goes at once.
     let deletes = |number| Call { method: "DELETE".into(), path: format!("{PODS}/p-{number}"), ..call() };
-    rate(args, store, "deletes", args.objects, &target, deletes).await?;
+    rate(args, store, "deletes", args.objects(), &target, deletes).await?;
     tokio::time::sleep(REST).await;
-    println!("{store}: {} kB (Pss) at rest after {} pods came and went", proc::memory(running.pid())?.pss, args.objects);
+    println!("{store}: {} kB (Pss) at rest after {} pods came and went", proc::memory(running.pid())?.pss, args.objects());
     Ok(())
 }
 
 /// A pod of about a kilobyte in storage.
-fn pod(number: usize) -> String {
+pub(super) fn pod(number: usize) -> String {
     format!(
         r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"p-{number}","labels":{{"app":"bench","n":"{number}"}}}},"spec":{{"containers":[{{"name":"c","image":"busybox:1","command":["sleep","1000"],"resources":{{"requests":{{"cpu":"10m","memory":"16Mi"}}}}}}]}}}}"#
     )

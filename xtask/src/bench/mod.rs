@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: the figures of docs/performance.md, against fresh clusters.
 
 mod api;
+mod delivery;
 mod load;
 mod pods;
 mod proc;
+mod restart;
 mod scheduling;
 mod watch;
 
@@ -23,9 +25,9 @@ pub struct Args {
     /// The binary to measure; a release build is made where none is given.
     #[arg(long, overrides_with = "cox")]
     cox: Option<PathBuf>,
-    /// How many objects are made.
-    #[arg(long, default_value_t = 10_000)]
-    objects: usize,
+    /// How many objects are made: 10,000, or 100,000 for `restart`.
+    #[arg(long)]
+    objects: Option<usize>,
     /// How many requests are under way at once.
     #[arg(long, default_value_t = 64)]
     connections: usize,
@@ -42,6 +44,17 @@ enum What {
     Pods,
     /// The scheduler over make-believe nodes.
     Scheduling,
+    /// From starting the server over many objects to `/readyz`.
+    Restart,
+    /// From a change to 100 watchers over TLS.
+    Watch,
+}
+
+impl Args {
+    /// How many objects are made, where the figure has no number of its own.
+    fn objects(&self) -> usize {
+        self.objects.unwrap_or(10_000)
+    }
 }
 
 /// Says to a process of the bench that it is in a network namespace of its own.
@@ -66,6 +79,12 @@ pub async fn run(args: Args) -> Result<()> {
     }
     if wanted(What::Scheduling) {
         scheduling::run(&args, &cox).await?;
+    }
+    if wanted(What::Restart) {
+        restart::run(&args, &cox).await?;
+    }
+    if wanted(What::Watch) {
+        delivery::run(&args, &cox).await?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ pub(super) async fn run(args: &Args, cox: &Path) -> Result<()> {
     let mut watch = Watch::begin(&target, PODS).await?;
     let begun = Instant::now();
     let creating = {
-        let (target, count, at_once) = (target.clone(), args.objects, args.connections);
+        let (target, count, at_once) = (target.clone(), args.objects(), args.connections);
         tokio::spawn(async move {
             many(&target, count, at_once, |number| post(PODS, pod(number))).await?;
             anyhow::Ok(begun.elapsed())
@@ -30,7 +30,7 @@ pub(super) async fn run(args: &Args, cox: &Path) -> Result<()> {
     };
     let mut bound = BTreeSet::new();
     let mut last = begun;
-    while bound.len() < args.objects {
+    while bound.len() < args.objects() {
         let changed = watch.next().await?;
         if changed.object["spec"]["nodeName"].is_string()
             && let Some(name) = changed.object["metadata"]["name"].as_str()
@@ -40,7 +40,7 @@ pub(super) async fn run(args: &Args, cox: &Path) -> Result<()> {
         }
     }
     let (created, all) = (creating.await??.as_secs_f64(), (last - begun).as_secs_f64());
-    let count = args.objects as f64;
+    let count = args.objects() as f64;
     println!(
         "scheduling: {count} pods on {} nodes: {:.0} bound/s from the first creation on; created at {:.0}/s meanwhile; the last bound {:.0} ms after the last creation; {} kB (Pss)",
         args.nodes,

@@ -84,7 +84,9 @@ pub(crate) async fn create_applied(call: &mut Call<'_>, mut object: Value) -> Re
                 }
             };
         }
-        let txn = Txn::put(call.key(&name), Expect::Absent, call.store(object.clone()));
+        // For another try it is made anew out of what was admitted.
+        let stored = call.store(std::mem::take(&mut object));
+        let txn = Txn::put(call.key(&name), Expect::Absent, stored);
         match call.server.db().commit(txn).await {
             Ok(committed) => {
                 reservation.keep();

@@ -1,7 +1,8 @@
 //! Compare and commit.
 
-use cox_api::Object;
-use cox_store::{Error, Expect, Key, Limits, Txn};
+use cox_api::{Header, Object};
+use cox_store::{Error, Expect, Key, Limits, Store, Txn};
+use futures::StreamExt;
 
 use crate::support::{Medium, conflict, key, number, pod};
 
@@ -119,6 +120,57 @@ pub async fn everything_is_there_after_a_restart(medium: &Medium) {
     let next = store.commit(Txn::put(key("n", "d"), Expect::Absent, pod("n", "d", 1))).await.expect("put");
     assert_eq!(next.revision, last + 1);
     store.close().await;
+}
+
+/// Enough that the embedded store has files besides its journal, and that loading takes several chunks.
+pub async fn thousands_are_the_same_after_a_restart(medium: &Medium) {
+    const OBJECTS: u64 = 5_000;
+    const HEAD: &str = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"resourceVersion":""#;
+    let filler = "0123456789abcdef".repeat(250);
+    let store = medium.open().await;
+    let prefixes = ["configmaps", "pods", "services/specs"];
+    let place = |at: u64| {
+        let (namespace, name) = (format!("n{}", at % 7), format!("o{at}"));
+        (Key::new(prefixes[(at % 3) as usize], &namespace, &name), namespace, name)
+    };
+    let put = |at: u64, number: u64| {
+        let (key, namespace, name) = place(at);
+        // Put together by hand: serializing this much takes a build without optimisation many seconds.
+        let tail = format!(
+            r#"","name":"{name}","namespace":"{namespace}"}},"spec":{{"number":{number},"filler":"{filler}"}}}}"#
+        );
+        let header = Header {
+            namespace: namespace.into(),
+            name: name.as_str().into(),
+            uid: format!("uid-{at}").into(),
+            labels: [("at".into(), name.into())].into(),
+            fields: vec![("spec.nodeName".into(), format!("node-{}", at % 5).into())],
+            ..Header::default()
+        };
+        let object = Object::from_parts(HEAD.into(), tail.into(), header, 0);
+        Txn::put(key, Expect::Any, object)
+    };
+    let made = (0..OBJECTS).map(|at| put(at, at));
+    let changed = (0..OBJECTS).step_by(10).map(|at| put(at, at + OBJECTS));
+    let deleted = (5..OBJECTS).step_by(10).map(|at| Txn::delete(place(at).0, Expect::Any));
+    let commits = made.chain(changed).chain(deleted).map(|txn| store.commit(txn));
+    let done: Vec<_> = futures::stream::iter(commits).buffered(64).collect().await;
+    assert!(done.iter().all(Result::is_ok));
+    let everything = |store: &Store| -> Vec<_> {
+        let snapshots = prefixes.map(|prefix| store.snapshot(prefix));
+        let all = snapshots.iter().flat_map(|snapshot| snapshot.iter());
+        all.map(|(key, object)| (key.clone(), object.revision(), object.json(), object.header().clone())).collect()
+    };
+    let (before, revision) = (everything(&store), store.revision());
+    assert_eq!(before.len() as u64, OBJECTS - OBJECTS / 10);
+    store.close().await;
+    // The second time nothing was written in between.
+    for _ in 0..2 {
+        let store = medium.open().await;
+        assert_eq!(store.revision(), revision);
+        assert!(everything(&store) == before, "what comes back isn't what was there");
+        store.close().await;
+    }
 }
 
 pub async fn concurrent_writers_lose_nothing(medium: &Medium) {

@@ -28,6 +28,7 @@ suite! {
     commits::revisions_rise_by_one,
     commits::what_cannot_be_a_transaction_is_refused,
     commits::everything_is_there_after_a_restart,
+    commits::thousands_are_the_same_after_a_restart,
     commits::concurrent_writers_lose_nothing,
     commits::a_closed_store_says_so,
     history::a_snapshot_stays_as_it_was,

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cox_api::Object;
+use fjall::config::BlockSizePolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::open_error;
@@ -18,11 +19,22 @@ use crate::txn::OpKind;
 /// then; it is freed when writing pauses.
 const MEMTABLE_BYTES: u64 = 16 << 20;
 
+/// What is read from a file at a time, before it is compressed. Everything is read in a row, so that larger blocks
+/// are fewer reads; a directory keeps those with which it was made.
+const BLOCK_BYTES: u32 = 64 << 10;
+
 /// Blocks of files kept in memory. Only loading and compaction read.
 const CACHE_BYTES: u64 = 1 << 20;
 
-/// After this time without a write, what waits in memory becomes a file, and the memory free.
-pub(super) const QUIET: Duration = Duration::from_secs(20);
+/// How often is looked whether work is over, while something waits in memory. Then it becomes a file, and the memory
+/// free.
+pub(super) const LOOK: Duration = Duration::from_secs(5);
+
+/// So much written between two looks is work. Leases and heartbeats of a hundred nodes stay below it.
+const WORK_BYTES_MIN: u64 = 256 << 10;
+
+/// Less than this in memory isn't worth a file.
+const FILE_BYTES_MIN: u64 = 1 << 20;
 
 /// The layout of keys and values. A different one is refused.
 const FORMAT: u8 = 2;
@@ -34,15 +46,31 @@ const REVISION_KEY: &str = "meta/revision";
 /// Revisions start here, as etcd's: the first transaction gets 2.
 const FIRST_REVISION: u64 = 1;
 
+/// A key and a value as they are kept.
+pub(super) struct RawEntry {
+    key: fjall::Slice,
+    value: fjall::Slice,
+}
+
+impl RawEntry {
+    /// What they say. Headers of another epoch are made anew.
+    pub(super) fn decode(&self, epoch: u64) -> Result<Entry, BackendError> {
+        let key = String::from_utf8_lossy(&self.key).into_owned();
+        match record::decode(&self.value, epoch) {
+            Ok((revision, record)) => Ok(Entry { key, revision, record }),
+            Err(why) => Err(BackendError::Damaged { key, why: why.into() }),
+        }
+    }
+}
+
 pub(super) struct Engine {
     // Declared before the database: the keyspace has to go first.
     objects: Keyspace,
     database: Database,
     revision: u64,
-    /// Headers of another epoch are made anew.
     epoch: u64,
-    /// Whether something was written since the memory was last freed.
-    dirty: bool,
+    /// Bytes of what was written since the last look.
+    written: u64,
     scratch: Vec<u8>,
 }
 
@@ -60,7 +88,10 @@ impl Engine {
             .open()
             .map_err(failed)?;
         let options = || {
-            KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES).manual_journal_persist(true)
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(MEMTABLE_BYTES)
+                .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
+                .manual_journal_persist(true)
         };
         let objects = database.keyspace("registry", options).map_err(failed)?;
         match objects.get(FORMAT_KEY).map_err(failed)? {
@@ -83,22 +114,18 @@ impl Engine {
         let revision = revision
             .and_then(|bytes| Some(u64::from_le_bytes((*bytes).try_into().ok()?)))
             .ok_or_else(|| open_error(dir, "it has no revision"))?;
-        Ok(Engine { objects, database, revision, epoch, dirty: true, scratch: Vec::new() })
+        Ok(Engine { objects, database, revision, epoch, written: 0, scratch: Vec::new() })
     }
 
     pub(super) fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// All objects in the order of their keys.
-    pub(super) fn entries(&self) -> impl Iterator<Item = Result<Entry, BackendError>> {
+    /// All keys and values of objects, in the order of the keys.
+    pub(super) fn raw_entries(&self) -> impl Iterator<Item = Result<RawEntry, BackendError>> {
         self.objects.prefix(ROOT).map(|guard| {
             let (key, value) = guard.into_inner().map_err(|error| BackendError::Journal(error.into()))?;
-            let key = String::from_utf8_lossy(&key).into_owned();
-            match record::decode(&value, self.epoch) {
-                Ok((revision, record)) => Ok(Entry { key, revision, record }),
-                Err(why) => Err(BackendError::Damaged { key, why: why.into() }),
-            }
+            Ok(RawEntry { key, value })
         })
     }
 
@@ -116,6 +143,7 @@ impl Engine {
                 match &op.kind {
                     OpKind::Put(object) => {
                         let value = self.encoded(object, revision);
+                        self.written += value.len() as u64;
                         batch.insert(&self.objects, op.key.as_str(), value);
                     }
                     OpKind::Delete => batch.remove(&self.objects, op.key.as_str()),
@@ -127,7 +155,6 @@ impl Engine {
         batch.insert(&self.objects, REVISION_KEY, revision.to_le_bytes());
         batch.commit().map_err(|error| BackendError::Journal(error.into()))?;
         self.revision = revision;
-        self.dirty = true;
         Ok(outcomes)
     }
 
@@ -140,12 +167,58 @@ impl Engine {
         encoded
     }
 
-    /// Nobody has written for a while: frees the memory.
-    pub(super) fn rest(&mut self) {
-        if std::mem::take(&mut self.dirty)
+    /// Whether enough waits in memory that [`Engine::look`] may free it.
+    pub(super) fn holds_memory(&self) -> bool {
+        self.database.write_buffer_size() >= FILE_BYTES_MIN
+    }
+
+    /// Frees the memory where work is over.
+    pub(super) fn look(&mut self) {
+        let works = std::mem::take(&mut self.written) >= WORK_BYTES_MIN;
+        if !works
+            && self.holds_memory()
             && let Err(error) = self.objects.rotate_memtable()
         {
             tracing::warn!(%error, "can't write out what waits in memory");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use cox_api::Header;
+    use serde_json::json;
+
+    use super::*;
+    use crate::key::Key;
+    use crate::txn::{Expect, Txn};
+
+    fn write(revision: u64, bytes: usize) -> Write {
+        let name = format!("o{revision}");
+        let value = json!({"kind": "Pod", "metadata": {"name": name}, "spec": "x".repeat(bytes)});
+        let object = Object::new(&value, Header::of(&value, Vec::new()), 0);
+        Write { revision, ops: Txn::put(Key::new("pods", "", &name), Expect::Any, object).ops }
+    }
+
+    #[test]
+    fn memory_is_freed_when_work_is_over() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut engine = Engine::open(dir.path(), 0).expect("it opens");
+        engine.commit(&[write(2, 1000)]).expect("written");
+        assert!(!engine.holds_memory(), "a lease now and then is not worth a file");
+        let large = FILE_BYTES_MIN as usize;
+        engine.commit(&[write(3, large)]).expect("written");
+        engine.look();
+        assert!(engine.holds_memory(), "there was work just now");
+        engine.commit(&[write(4, 1000)]).expect("written");
+        engine.look();
+        let begun = Instant::now();
+        while engine.holds_memory() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "nothing is written out");
+            std::thread::yield_now();
+        }
+        assert_eq!(engine.raw_entries().count(), 3);
     }
 }

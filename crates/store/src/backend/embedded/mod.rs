@@ -6,13 +6,14 @@ mod record;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
-use self::engine::Engine;
-use super::{Authority, Backend, Each, Entry, Loaded, Outcome, Write};
+use self::engine::{Engine, RawEntry};
+use super::{Authority, Backend, Each, Loaded, Outcome, Write};
 use crate::error::BackendError;
 
 /// Entries that travel together from the thread to the loader, and how many such chunks may wait.
@@ -21,7 +22,7 @@ const CHUNKS: usize = 4;
 
 /// What the thread is asked to do.
 enum Command {
-    Load(async_mpsc::Sender<Vec<Entry>>, Answer<Loaded>),
+    Load(async_mpsc::Sender<Vec<RawEntry>>, Answer<Loaded>),
     Commit(Arc<Vec<Write>>, Answer<Vec<Outcome>>),
     /// Lets go of the files, and answers then.
     Close(Answer<()>),
@@ -32,6 +33,7 @@ type Answer<T> = oneshot::Sender<Result<T, BackendError>>;
 /// The store of one machine, in a directory.
 pub struct Embedded {
     place: PathBuf,
+    epoch: u64,
     /// Gone when closed. Dropping it ends the thread.
     thread: Mutex<Option<mpsc::Sender<Command>>>,
 }
@@ -63,7 +65,7 @@ impl Embedded {
             .spawn(move || serve(&dir, epoch, opened, &commands))
             .map_err(|error| open_error(&place, error))?;
         wait.await.unwrap_or(Err(BackendError::Closed))?;
-        Ok(Embedded { place, thread: Mutex::new(Some(sender)) })
+        Ok(Embedded { place, epoch, thread: Mutex::new(Some(sender)) })
     }
 
     /// The directory.
@@ -91,13 +93,20 @@ fn serve(dir: &Path, epoch: u64, opened: Answer<()>, commands: &mpsc::Receiver<C
         }
     };
     let _ = opened.send(Ok(()));
+    let mut looked = Instant::now();
     loop {
-        let command = match commands.recv_timeout(engine::QUIET) {
+        if looked.elapsed() >= engine::LOOK {
+            engine.look();
+            looked = Instant::now();
+        }
+        let received = if engine.holds_memory() {
+            commands.recv_timeout(engine::LOOK.saturating_sub(looked.elapsed()))
+        } else {
+            commands.recv().map_err(Into::into)
+        };
+        let command = match received {
             Ok(command) => command,
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                engine.rest();
-                continue;
-            }
+            Err(mpsc::RecvTimeoutError::Timeout) => continue,
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         };
         match command {
@@ -116,9 +125,9 @@ fn serve(dir: &Path, epoch: u64, opened: Answer<()>, commands: &mpsc::Receiver<C
     }
 }
 
-fn load(engine: &Engine, chunks: &async_mpsc::Sender<Vec<Entry>>) -> Result<Loaded, BackendError> {
+fn load(engine: &Engine, chunks: &async_mpsc::Sender<Vec<RawEntry>>) -> Result<Loaded, BackendError> {
     let mut chunk = Vec::with_capacity(CHUNK);
-    for entry in engine.entries() {
+    for entry in engine.raw_entries() {
         chunk.push(entry?);
         if chunk.len() == CHUNK
             && chunks.blocking_send(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK))).is_err()
@@ -142,8 +151,9 @@ impl Backend for Embedded {
         let (answer, loaded) = oneshot::channel();
         self.send(Command::Load(sender, answer))?;
         while let Some(chunk) = chunks.recv().await {
+            // Decoded here, while the thread reads on.
             for entry in chunk {
-                each(entry)?;
+                each(entry.decode(self.epoch)?)?;
             }
         }
         loaded.await.unwrap_or(Err(BackendError::Closed))
