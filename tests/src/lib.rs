@@ -58,6 +58,14 @@ impl Cluster {
         Cluster::of(&["up", "--no-node", "--store", "embedded"])
     }
 
+    /// Starts the API server alone, on a store in memory, with more flags.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    pub fn api_with(flags: &[&str]) -> Cluster {
+        Cluster::of(&[&["up", "--no-node", "--store", "memory"], flags].concat())
+    }
+
     /// Starts the control plane alone, on a store in memory: API server, controllers and scheduler, no node.
     ///
     /// # Panics
@@ -115,6 +123,17 @@ impl Cluster {
         let mut cox = self.cox.take().expect("cox runs");
         cox.kill().expect("it can be killed");
         cox.wait().expect("it ends");
+    }
+
+    /// Tells the process to end, by SIGTERM, and waits until it has.
+    ///
+    /// # Panics
+    /// Where it isn't running.
+    pub fn terminate(&mut self) -> std::process::ExitStatus {
+        let mut cox = self.cox.take().expect("cox runs");
+        let told = Command::new("/bin/busybox").args(["kill", "-TERM", &cox.id().to_string()]).status();
+        assert!(told.is_ok_and(|status| status.success()), "it can be told");
+        cox.wait().expect("it ends")
     }
 
     /// Makes an image of busybox under another name.
