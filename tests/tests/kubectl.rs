@@ -758,4 +758,8 @@ fn describe_every_kind() {
         "kubectl api-resources --no-headers --verbs=list -o name | while read -r resource; do kubectl describe \"$resource\" -A >one.txt 2>&1 || { echo \"$resource\"; cat one.txt; }; done",
         "",
     );
+    // What is in use is protected from deletion; these aren't.
+    k.ok("kubectl delete pvc c --timeout=20s && kubectl delete pv v --timeout=20s");
+    k.ok("printf 'apiVersion: v1\\nkind: PersistentVolumeClaim\\nmetadata: {name: c}\\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\\n' | kubectl create -f - && \
+        kubectl delete namespace demo --timeout=60s");
 }

@@ -15,6 +15,7 @@ mod namespace;
 mod nodeipam;
 mod nodelifecycle;
 mod podgc;
+mod protection;
 mod replicaset;
 mod resourcequota;
 mod rootca;

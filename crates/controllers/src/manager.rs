@@ -98,6 +98,17 @@ impl ControllerManager {
         manager.spawn("endpointslice-controller", "endpointslice-controller", |context| {
             crate::endpointslice::run(context, ENDPOINTS_PER_SLICE)
         });
+        manager.spawn(
+            "persistentvolumeclaim-protection-controller",
+            "pvc-protection-controller",
+            crate::protection::claims,
+        );
+        manager.spawn("persistentvolume-protection-controller", "pv-protection-controller", crate::protection::volumes);
+        manager.spawn(
+            "volumeattributesclass-protection-controller",
+            "volumeattributesclass-protection-controller",
+            crate::protection::classes,
+        );
         manager.spawn("namespace-controller", "namespace-controller", crate::namespace::run);
         manager.spawn("garbage-collector-controller", "generic-garbage-collector", crate::garbage::run);
         manager.spawn(SERVICE_ACCOUNTS, "service-account-controller", crate::serviceaccount::run);

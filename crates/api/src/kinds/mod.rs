@@ -9,6 +9,7 @@ mod controller_revision;
 mod cron_job;
 mod csi_driver;
 mod csi_node;
+mod csi_storage_capacity;
 mod daemon_set;
 mod deployment;
 mod endpoint_slice;
@@ -45,6 +46,7 @@ mod storage_class;
 #[cfg(test)]
 mod tests;
 mod volume_attachment;
+mod volume_attributes_class;
 pub mod without_objects;
 
 use crate::kind::Kind;
@@ -86,8 +88,10 @@ pub static ALL: &[&dyn Kind] = &[
     &role::Role,
     &csi_driver::CSIDriver,
     &csi_node::CSINode,
+    &csi_storage_capacity::CSIStorageCapacity,
     &storage_class::StorageClass,
     &volume_attachment::VolumeAttachment,
+    &volume_attributes_class::VolumeAttributesClass,
     &priority_class::PriorityClass,
     &lease::Lease,
     &runtime_class::RuntimeClass,

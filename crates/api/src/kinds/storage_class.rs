@@ -6,12 +6,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::check;
+use super::common::{check, provisioner};
 use super::common::node_labels;
 use super::common::walk::{default, flag, get, list, map, text, texts};
 use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Scope};
-use crate::meta::names;
 
 /// The kind's rules.
 pub struct StorageClass;
@@ -99,33 +98,9 @@ impl Kind for StorageClass {
     }
 }
 
-/// All parameters together, keys and values.
-const PARAMETERS_BYTES_MAX: usize = 256 * 1024;
-/// So many parameters a class may have.
-const PARAMETERS_MAX: usize = 512;
-
 fn validate(object: &Value, errors: &mut FieldErrors) {
-    let path = Path::new("provisioner");
-    match text(object, "provisioner") {
-        "" => errors.required(&path, ""),
-        provisioner => {
-            check::messages(errors, &path, provisioner, names::qualified_name(&provisioner.to_lowercase()));
-        }
-    }
-    let path = Path::new("parameters");
-    let parameters = map(object, "parameters");
-    if parameters.len() > PARAMETERS_MAX {
-        errors.too_many(&path, parameters.len(), PARAMETERS_MAX);
-    } else {
-        if parameters.contains_key("") {
-            errors.invalid(&path, &"".into(), "field can not be empty.");
-        }
-        let bytes: usize =
-            parameters.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
-        if bytes > PARAMETERS_BYTES_MAX {
-            errors.too_long(&path, PARAMETERS_BYTES_MAX);
-        }
-    }
+    provisioner::name(errors, &Path::new("provisioner"), text(object, "provisioner"));
+    provisioner::parameters(errors, &Path::new("parameters"), map(object, "parameters"));
     let policy = text(object, "reclaimPolicy");
     if !policy.is_empty() {
         check::one_of(errors, &Path::new("reclaimPolicy"), policy, &["Delete", "Retain"]);

@@ -1,4 +1,4 @@
-//! Claims and volumes get a finalizer, so that they stay while they are in use.
+//! Claims, volumes and classes of volume attributes get a finalizer, so that they stay while they are in use.
 
 use cox_api::Status;
 use serde_json::Value;
@@ -13,6 +13,8 @@ impl Plugin for StorageObjectInUseProtection {
             "kubernetes.io/pvc-protection"
         } else if attempt.creates("", "persistentvolumes") {
             "kubernetes.io/pv-protection"
+        } else if attempt.creates("storage.k8s.io", "volumeattributesclasses") {
+            "kubernetes.io/vac-protection"
         } else {
             return Ok(());
         };

@@ -11,6 +11,7 @@ pub mod ip_forms;
 pub mod label_selector;
 pub mod load_balancer;
 pub mod node_labels;
+pub mod provisioner;
 pub mod rbac;
 pub mod resource_list;
 pub mod storage;
