@@ -130,10 +130,19 @@ impl Cluster {
     /// # Panics
     /// Where it isn't running.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
+        self.tell_to_end();
         let mut cox = self.cox.take().expect("cox runs");
+        cox.wait().expect("it ends")
+    }
+
+    /// Sends the process SIGTERM.
+    ///
+    /// # Panics
+    /// Where it isn't running.
+    pub fn tell_to_end(&mut self) {
+        let cox = self.cox.as_ref().expect("cox runs");
         let told = Command::new("/bin/busybox").args(["kill", "-TERM", &cox.id().to_string()]).status();
         assert!(told.is_ok_and(|status| status.success()), "it can be told");
-        cox.wait().expect("it ends")
     }
 
     /// Makes an image of busybox under another name.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use cox_env::Env;
 use cox_network::Fabric;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{ControlPlane, Up};
 use crate::layout::Layout;
@@ -86,12 +87,11 @@ async fn run(mut args: ControlPlane, nodes: Vec<String>, acts: Acts) -> Result<(
     steps.ready();
     env.spawn(rest::watch(env.clone()));
     eprintln!("  kubectl --kubeconfig {} get nodes", layout.data_dir.join("admin.kubeconfig").display());
-    let ended = ended()?;
-    tokio::pin!(ended);
+    let mut signals = Signals::new()?;
     loop {
         tokio::select! {
             biased;
-            () = &mut ended => break,
+            () = signals.next() => break,
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { continue };
                 let (nodes, status) = (nodes.clone(), control.status());
@@ -106,11 +106,18 @@ async fn run(mut args: ControlPlane, nodes: Vec<String>, acts: Acts) -> Result<(
     }
     eprintln!("stopping; pods run on");
     control.announce_end();
-    if let Some(nodes) = &nodes {
-        nodes.leave().await;
+    let stopping = async {
+        if let Some(nodes) = &nodes {
+            nodes.leave().await;
+        }
+        control.stop().await;
+    };
+    tokio::select! {
+        biased;
+        () = stopping => Ok(()),
+        // As upstream's: who asks twice doesn't wait. What is acknowledged is on disk anyway.
+        () = signals.next() => bail!("told twice to end: ended at once"),
     }
-    control.stop().await;
-    Ok(())
 }
 
 fn node_names(args: &Up) -> Result<Vec<String>> {
@@ -134,17 +141,25 @@ fn node_names(args: &Up) -> Result<Vec<String>> {
     Ok((1..=args.nodes).map(|number| format!("{base}-{number}")).collect())
 }
 
-/// Resolves on Ctrl-C or SIGTERM.
-fn ended() -> Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
+/// Ctrl-C and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals> {
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Resolves when the next one comes.
+    async fn next(&mut self) {
         tokio::select! {
             biased;
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    })
+    }
 }
 
 async fn answer(nodes: Option<Arc<Nodes>>, status: Vec<String>, ask: Ask) -> Result<Vec<String>> {
