@@ -236,4 +236,42 @@ mod tests {
         assert_eq!(approved["status"]["conditions"][0]["lastUpdateTime"], "2026-01-01T00:00:00Z");
         assert_eq!(condition(&approved), "Approved");
     }
+
+    #[test]
+    fn signers_have_a_domain_and_a_path() {
+        let label = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+        let form = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
+        for (signer, expected) in [
+            ("example.com/a", vec![]),
+            ("example.com/ns.name", vec![]),
+            ("example", vec![format!("spec.signerName: Invalid value: \"example\": {form}")]),
+            ("example.com/a/b", vec![format!("spec.signerName: Invalid value: \"example.com/a/b\": {form}")]),
+            (
+                "example/a",
+                vec!["spec.signerName: Invalid value: \"example\": should be a domain with at least two segments separated by dots".to_owned()],
+            ),
+            (
+                "exa_mple.B/a",
+                vec![format!("spec.signerName: Invalid value: \"exa_mple.B\": validating label \"exa_mple\": {label}")],
+            ),
+        ] {
+            let mut given = request();
+            given["spec"]["signerName"] = signer.into();
+            assert_eq!(faults(&CertificateSigningRequest, given), expected, "{signer}");
+        }
+    }
+
+    #[test]
+    fn whoever_approves_may_say_why_anew() {
+        let mut approved = made(&CertificateSigningRequest, request());
+        approved["metadata"]["resourceVersion"] = "1".into();
+        approved["status"] = json!({"conditions": [{"type": "Approved", "status": "True", "reason": "A"}]});
+        let check = |part: Part| {
+            let new = changed(&CertificateSigningRequest, &approved, part, |new| {
+                new["status"]["conditions"][0]["reason"] = "B".into();
+            });
+            crate::meta::check_update(&CertificateSigningRequest, &new, &approved, part).is_empty()
+        };
+        assert!(check(Part::Sub("approval")));
+    }
 }

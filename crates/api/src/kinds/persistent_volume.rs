@@ -165,6 +165,10 @@ mod tests {
             faults(&PersistentVolume, two),
             ["spec.nfs: Forbidden: may not specify more than 1 volume type"]
         );
+        let mut disk = volume();
+        disk["spec"]["hostPath"] = Value::Null;
+        disk["spec"]["gcePersistentDisk"] = json!({"pdName": ""});
+        assert_eq!(faults(&PersistentVolume, disk), ["spec.persistentDisk.pdName: Required value"]);
         let moved = update_faults(&PersistentVolume, volume(), Part::Main, |new| {
             new["spec"]["hostPath"]["path"] = "/b".into();
         });

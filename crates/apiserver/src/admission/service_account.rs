@@ -4,7 +4,7 @@
 use cox_api::Status;
 use serde_json::{Value, json};
 
-use super::{Attempt, Plugin, each, each_mut, list_mut, text};
+use super::{Attempt, Operation, Plugin, each, each_mut, list_mut, text};
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -49,9 +49,61 @@ impl Plugin for ServiceAccount {
     }
 
     fn validate(&self, attempt: &Attempt<'_>, object: Option<&Value>, _: &mut Vec<String>) -> Result<(), Status> {
-        let Some(pod) = object.filter(|_| attempt.creates("", "pods")) else { return Ok(()) };
-        if pod["metadata"]["annotations"].get(MIRROR).is_some() { check_mirror(attempt, pod) } else { Ok(()) }
+        let debugs = attempt.operation == Operation::Update && attempt.is("", "pods", "ephemeralcontainers");
+        let Some(pod) = object.filter(|_| debugs || attempt.creates("", "pods")) else { return Ok(()) };
+        if pod["metadata"]["annotations"].get(MIRROR).is_some() {
+            return if debugs { Ok(()) } else { check_mirror(attempt, pod) };
+        }
+        let name = text(&pod["spec"]["serviceAccountName"]);
+        let account = attempt.server.db().get("serviceaccounts", attempt.namespace, name);
+        match account.and_then(|account| secret_out_of_reach(&account.value(), pod)) {
+            Some(why) => Err(attempt.forbidden(&why)),
+            None => Ok(()),
+        }
     }
+}
+
+/// Of an account that says so, pods may use the secrets that the account lists, and no others.
+fn secret_out_of_reach(account: &Value, pod: &Value) -> Option<String> {
+    let enforced = text(&account["metadata"]["annotations"]["kubernetes.io/enforce-mountable-secrets"]);
+    if !matches!(enforced, "1" | "t" | "T" | "true" | "TRUE" | "True") {
+        return None;
+    }
+    let owner = text(&account["metadata"]["name"]);
+    let lists = |part: &str, secret: &str| each(&account[part]).any(|one| one["name"] == secret);
+    let (spec, not_listed) = (&pod["spec"], "does not reference that secret");
+    let volumes = each(&spec["volumes"]).filter_map(|volume| volume.get("secret"));
+    if let Some(secret) = volumes.map(|secret| text(&secret["secretName"])).find(|secret| !lists("secrets", secret)) {
+        return Some(format!(
+            "volume with secret.secretName=\"{secret}\" is not allowed because service account {owner} {not_listed}"
+        ));
+    }
+    for (part, words) in [
+        ("initContainers", "init container"),
+        ("containers", "container"),
+        ("ephemeralContainers", "ephemeral container"),
+    ] {
+        for container in each(&spec[part]) {
+            for variable in each(&container["env"]) {
+                let Some(source) = variable["valueFrom"].get("secretKeyRef") else { continue };
+                let secret = text(&source["name"]);
+                if !lists("secrets", secret) {
+                    return Some(format!(
+                        "{words} {} with envVar {} referencing secret.secretName=\"{secret}\" is not allowed because service account {owner} {not_listed}",
+                        text(&container["name"]),
+                        text(&variable["name"])
+                    ));
+                }
+            }
+        }
+    }
+    let pulls = each(&spec["imagePullSecrets"]).enumerate();
+    let beyond = pulls.map(|(at, one)| (at, text(&one["name"]))).find(|(_, one)| !lists("imagePullSecrets", one));
+    beyond.map(|(at, secret)| {
+        format!(
+            "imagePullSecrets[{at}].name=\"{secret}\" is not allowed because service account {owner} does not reference that imagePullSecret"
+        )
+    })
 }
 
 fn check_mirror(attempt: &Attempt<'_>, pod: &Value) -> Result<(), Status> {
@@ -105,5 +157,38 @@ fn mount_token(attempt: &Attempt<'_>, pod: &mut Value) {
             {"downwardAPI": {"items": [{"path": "namespace",
                 "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]}},
         ]}}));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_can_keep_pods_to_their_secrets() {
+        let account = |enforced: &str| {
+            json!({"metadata": {"name": "a", "annotations": {"kubernetes.io/enforce-mountable-secrets": enforced}},
+                "secrets": [{"name": "s"}], "imagePullSecrets": [{"name": "p"}]})
+        };
+        let env = json!([{"name": "E", "valueFrom": {"secretKeyRef": {"name": "t", "key": "k"}}}]);
+        for (spec, expected) in [
+            (json!({"volumes": [{"secret": {"secretName": "s"}}], "imagePullSecrets": [{"name": "p"}]}), None),
+            (
+                json!({"volumes": [{"secret": {"secretName": "t"}}]}),
+                Some("volume with secret.secretName=\"t\" is not allowed because service account a does not reference that secret"),
+            ),
+            (
+                json!({"containers": [{"name": "c", "env": env}]}),
+                Some("container c with envVar E referencing secret.secretName=\"t\" is not allowed because service account a does not reference that secret"),
+            ),
+            (
+                json!({"imagePullSecrets": [{"name": "p"}, {"name": "q"}]}),
+                Some("imagePullSecrets[1].name=\"q\" is not allowed because service account a does not reference that imagePullSecret"),
+            ),
+        ] {
+            let pod = json!({"spec": spec});
+            assert_eq!(secret_out_of_reach(&account("true"), &pod).as_deref(), expected, "{pod}");
+            assert_eq!(secret_out_of_reach(&account("false"), &pod), None);
+        }
     }
 }

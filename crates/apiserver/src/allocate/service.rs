@@ -14,6 +14,9 @@ use crate::config::{Config, ServiceRange};
 use crate::core::call::Call;
 use crate::db::Db;
 
+/// The port whose number was asked for: index and number; none where any number would have done.
+type Asked = Option<(usize, i64)>;
+
 /// Addresses and ports of services.
 pub(super) struct ServiceAllocator {
     range: ServiceRange,
@@ -128,8 +131,14 @@ impl ServiceAllocator {
         }
         let mut errors = FieldErrors::new();
         self.take_address(service, old, &mut reservation, &mut errors);
-        self.take_ports(service, old, &mut reservation, &mut errors);
         call.refuse_invalid(&name, &errors)?;
+        if let Err((asked, why)) = self.take_node_ports(service, old, &mut reservation) {
+            let Some((at, number)) = asked else { return Err(Status::internal(why)) };
+            let path = Path::new("spec.ports");
+            errors.invalid(&path.index(at).child("nodePort"), &number.into(), why);
+            call.refuse_invalid(&name, &errors)?;
+        }
+        self.take_health_port(service, old, &mut reservation).map_err(Status::internal)?;
         if let Some(old) = old {
             let (now, ports) = (addresses(service), node_ports(service));
             let gone = addresses(old).into_iter().filter(|address| !now.contains(address));
@@ -196,88 +205,83 @@ impl ServiceAllocator {
         errors.invalid(&Path::new("spec.clusterIPs"), &spec["clusterIPs"], detail);
     }
 
-    fn take_ports(
+    /// Node ports of the ports, or what can't be had and why.
+    fn take_node_ports(
         &self,
         service: &mut Value,
         old: Option<&Value>,
         reservation: &mut Reservation,
-        errors: &mut FieldErrors,
-    ) {
+    ) -> Result<(), (Asked, String)> {
+        if !may_have_ports(service) {
+            return Ok(());
+        }
         let needs = needs_ports(service);
         let held = old.map(node_ports).unwrap_or_default();
-        let mut own: Vec<u64> = Vec::new();
-        let wants_health = needs_health_port(service);
-        if may_have_ports(service) {
-            for (at, port) in service["spec"]["ports"].as_array_mut().into_iter().flatten().enumerate() {
-                let asked = port["nodePort"].as_u64().unwrap_or(0);
-                if asked == 0 {
-                    continue;
-                }
-                let path = Path::new("spec.ports");
-                let path = path.index(at);
-                let path = path.child("nodePort");
-                self.take_port(asked, &held, &mut own, &path, reservation, errors);
+        let Some(ports) = service["spec"]["ports"].as_array_mut() else { return Ok(()) };
+        let asked = |port: &Value| port["nodePort"].as_i64().unwrap_or(0);
+        let mut own: Vec<i64> = Vec::new();
+        for at in 0..ports.len() {
+            let mut number = asked(&ports[at]);
+            if number == 0 && !needs {
+                continue;
             }
-            for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
-                if !needs || port["nodePort"].as_u64().unwrap_or(0) != 0 {
-                    continue;
-                }
-                if let Some(number) = self.take_any_port(reservation) {
-                    own.push(number);
-                    port["nodePort"] = number.into();
-                } else {
-                    let detail = "failed to allocate a nodePort: range is full";
-                    errors.invalid(&Path::new("spec.ports"), &Value::Null, detail);
-                }
+            // A new service has one node port for a port of several protocols; a changed one, what it says.
+            let same = |other: &&Value| other["port"] == ports[at]["port"] && asked(other) != 0;
+            if number == 0 && old.is_none() {
+                number = ports.iter().find(same).map_or(0, asked);
             }
-        }
-        if wants_health {
-            let asked = service["spec"]["healthCheckNodePort"].as_u64().unwrap_or(0);
-            if asked != 0 {
-                let path = Path::new("spec.healthCheckNodePort");
-                self.take_port(asked, &held, &mut own, &path, reservation, errors);
-            } else if let Some(number) = self.take_any_port(reservation) {
-                service["spec"]["healthCheckNodePort"] = number.into();
-            }
-        }
-    }
-
-    fn take_any_port(&self, reservation: &mut Reservation) -> Option<u64> {
-        let claim = self.port_pool.take_any()?;
-        let number = u64::from(*self.ports.start()) + u64::from(claim.number());
-        reservation.taken.push(claim);
-        Some(number)
-    }
-
-    fn take_port(
-        &self,
-        asked: u64,
-        held: &[u64],
-        own: &mut Vec<u64>,
-        path: &Path<'_>,
-        reservation: &mut Reservation,
-        errors: &mut FieldErrors,
-    ) {
-        // TCP and UDP may share a number within a service.
-        if held.contains(&asked) || own.contains(&asked) {
-            own.push(asked);
-            return;
-        }
-        let Some(offset) = self.port_offset(asked) else {
-            let (from, to) = (self.ports.start(), self.ports.end());
-            let detail = format!(
-                "provided port is not in the valid range. The range of valid ports is {from}-{to}"
-            );
-            errors.invalid(path, &asked.into(), detail);
-            return;
-        };
-        match self.port_pool.take(offset) {
-            Some(claim) => {
-                own.push(asked);
+            let shared = match old {
+                None => ports[..at].iter().filter(same).any(|other| asked(other) == number),
+                Some(_) => own.contains(&number),
+            };
+            if number == 0 {
+                let claim = self.port_pool.take_any();
+                let full = || (None, "failed to allocate a nodePort: range is full".to_owned());
+                let claim = claim.ok_or_else(full)?;
+                number = i64::from(*self.ports.start()) + i64::from(claim.number());
+                reservation.taken.push(claim);
+            } else if !shared && !u64::try_from(number).is_ok_and(|number| held.contains(&number)) {
+                let claim = self.take_port(number).map_err(|why| (Some((at, number)), why))?;
                 reservation.taken.push(claim);
             }
-            None => errors.invalid(path, &asked.into(), "provided port is already allocated"),
+            own.push(number);
+            ports[at]["nodePort"] = number.into();
         }
+        Ok(())
+    }
+
+    /// The port for questions of health, where the service has none yet.
+    fn take_health_port(
+        &self,
+        service: &mut Value,
+        old: Option<&Value>,
+        reservation: &mut Reservation,
+    ) -> Result<(), String> {
+        if !needs_health_port(service) || old.is_some_and(needs_health_port) {
+            return Ok(());
+        }
+        let asked = service["spec"]["healthCheckNodePort"].as_i64().unwrap_or(0);
+        if asked == 0 {
+            let claim = self.port_pool.take_any();
+            let claim = claim.ok_or("failed to allocate a HealthCheck NodePort 0: range is full")?;
+            service["spec"]["healthCheckNodePort"] = (u64::from(*self.ports.start()) + u64::from(claim.number())).into();
+            reservation.taken.push(claim);
+            return Ok(());
+        }
+        let claim = self.take_port(asked);
+        let claim = claim.map_err(|why| format!("failed to allocate requested HealthCheck NodePort {asked}: {why}"))?;
+        reservation.taken.push(claim);
+        Ok(())
+    }
+
+    fn take_port(&self, asked: i64) -> Result<super::pool::Claim, String> {
+        let Some(offset) = u64::try_from(asked).ok().and_then(|asked| self.port_offset(asked)) else {
+            let (from, to) = (self.ports.start(), self.ports.end());
+            return Err(format!(
+                "provided port is not in the valid range. The range of valid ports is {from}-{to}"
+            ));
+        };
+        self.port_pool.take(offset).ok_or_else(|| "provided port is already allocated".to_owned())
     }
 
     /// A service is gone.

@@ -108,6 +108,8 @@ fn already_exists(call: &Call<'_>, name: &str) -> Status {
 /// The namespace of the path and that of the object are the same.
 pub(crate) fn settle_namespace(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
     if call.info().scope == Scope::Cluster {
+        // There is none, whatever the client says.
+        unset_meta(object, "namespace");
         return Ok(());
     }
     let own = meta(object, "namespace");

@@ -130,9 +130,11 @@ pub(crate) fn check_options(options: &Options, watch: bool) -> Result<(), Status
             if matching != "NotOlderThan" {
                 errors.not_supported(&path, &matching.into(), &["NotOlderThan"]);
             }
-            if continued {
-                errors.forbidden(&path, not_with_continue);
-            }
+        }
+        // A watch that starts from nothing, or from anything, is one with initial events.
+        let from_any = matches!(version, "" | "0") && !initial;
+        if continued && (from_any || !matching.is_empty()) {
+            errors.forbidden(&path, not_with_continue);
         }
     } else {
         if !matching.is_empty() {
@@ -333,7 +335,16 @@ mod tests {
         let watch_match = "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
         let unsupported = "resourceVersionMatch: Unsupported value: \"Exact\": supported values: \"NotOlderThan\"";
         for (options, watch, expected) in [
-            (Options { continue_token: text("x"), ..Options::default() }, true, String::new()),
+            (
+                Options { continue_token: text("x"), ..Options::default() },
+                true,
+                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided".to_owned(),
+            ),
+            (
+                Options { continue_token: text("x"), resource_version: text("7"), ..Options::default() },
+                true,
+                String::new(),
+            ),
             (
                 Options { resource_version_match: text("Exact"), ..Options::default() },
                 true,

@@ -8,7 +8,7 @@ use cox_store::{Expect, Txn};
 use serde_json::Value;
 
 use super::body::{self, Expected};
-use super::call::{Call, finalizers, meta, set_meta};
+use super::call::{Call, finalizers, meta, set_meta, unset_meta};
 use super::{create, facts, managed};
 use crate::admission::{Attempt, Operation};
 use crate::db::WriteError;
@@ -263,6 +263,9 @@ fn lost(call: &Call<'_>, error: WriteError, insists: bool) -> Result<Option<Resp
 /// Keeps what this write may not touch, and counts the generation.
 fn prepare(call: &Call<'_>, part: Part, new: &mut Value, old: &Value) {
     let info = call.info();
+    if call.info().scope == Scope::Cluster {
+        unset_meta(new, "namespace");
+    }
     metadata_rules::prepare_update(new, old);
     match part {
         Part::Main if info.has_status() => copy_field(new, old, "status"),

@@ -65,3 +65,47 @@ async fn what_is_given_back_can_be_given_again() {
     assert!(kept["spec"]["ports"][0].get("nodePort").is_none());
     world.merge("services", "n", "plain", json!({"spec": {"type": "NodePort"}})).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_port_of_two_protocols_has_one_number_on_nodes() {
+    let world = World::new().await;
+    let dns = |node_ports: [u64; 2]| {
+        json!({"metadata": {"name": "dns"}, "spec": {"type": "NodePort", "ports": [
+            {"name": "t", "port": 53, "nodePort": node_ports[0]},
+            {"name": "u", "port": 53, "protocol": "UDP", "nodePort": node_ports[1]}]}})
+    };
+    for asked in [[0, 0], [0, 30_053], [30_053, 0]] {
+        let made = world.create("services", "n", dns(asked)).await.unwrap();
+        let ports = &made["spec"]["ports"];
+        assert_eq!(ports[0]["nodePort"], ports[1]["nodePort"], "{asked:?}");
+        let wanted = asked.into_iter().max().unwrap();
+        assert!(wanted == 0 || ports[0]["nodePort"] == wanted, "{asked:?}");
+        world.delete("services", "n", "dns", json!({})).await.unwrap();
+    }
+    // Ports of other numbers don't share one.
+    let mut other = dns([30_053, 30_053]);
+    other["spec"]["ports"][1]["port"] = 54.into();
+    let refused = world.create("services", "n", other).await.unwrap_err();
+    assert!(
+        refused.message().ends_with("spec.ports[1].nodePort: Invalid value: 30053: provided port is already allocated"),
+        "{refused}"
+    );
+    // What was refused holds nothing.
+    world.create("services", "n", dns([30_053, 30_053])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_port_for_questions_of_health_that_cannot_be_had() {
+    let world = World::new().await;
+    let balanced = |number: u64| {
+        json!({"metadata": {"name": "b"}, "spec": {"type": "LoadBalancer", "externalTrafficPolicy": "Local",
+            "healthCheckNodePort": number, "ports": [{"port": 80}]}})
+    };
+    let refused = world.create("services", "n", balanced(80)).await.unwrap_err();
+    assert_eq!(
+        refused.message(),
+        "Internal error occurred: failed to allocate requested HealthCheck NodePort 80: provided port is not in the valid range. The range of valid ports is 30000-32767"
+    );
+    let made = world.create("services", "n", balanced(30_080)).await.unwrap();
+    assert_eq!(made["spec"]["healthCheckNodePort"], 30_080);
+}

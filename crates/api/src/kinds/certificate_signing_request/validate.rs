@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::field::{FieldErrors, Path};
 use crate::kind::Part;
 use crate::kinds::common::check;
-use crate::kinds::common::domain_path;
 use crate::kinds::common::walk::{get, int_ptr, list, text, texts};
+use crate::meta::names;
 
 /// The shortest certificate that can be asked for.
 const SECONDS_MIN: i64 = 600;
@@ -54,14 +54,55 @@ pub fn spec(object: &Value, errors: &mut FieldErrors) {
     }
     for (at, usage) in usages.iter().enumerate() {
         check::one_of(errors, &place.index(at), usage, USAGES);
-        if usages[..at].contains(usage) {
-            errors.duplicate(&place.index(at), &(*usage).into());
-        }
     }
-    domain_path::check(errors, &path.child("signerName"), text(spec, "signerName"));
+    for (at, usage) in usages.iter().enumerate().filter(|(at, usage)| usages[..*at].contains(usage)) {
+        errors.duplicate(&place.index(at), &(*usage).into());
+    }
+    // Signers of the beta version have names of their own.
+    if text(spec, "signerName") != LEGACY {
+        signer_name(errors, &path.child("signerName"), text(spec, "signerName"));
+    }
     if let Some(seconds @ ..SECONDS_MIN) = int_ptr(spec, "expirationSeconds") {
         let detail = "may not specify a duration less than 600 seconds (10 minutes)";
         errors.invalid(&path.child("expirationSeconds"), &seconds.into(), detail);
+    }
+}
+
+/// The longest path of a signer: a namespace, a dot and the name of an object.
+const SIGNER_PATH_BYTES_MAX: usize = names::SUBDOMAIN_BYTES_MAX + names::LABEL_BYTES_MAX + 1;
+const SIGNER_BYTES_MAX: usize = names::SUBDOMAIN_BYTES_MAX + SIGNER_PATH_BYTES_MAX + 1;
+
+/// Checks the name of a signer: a domain and a path (`example.com/signer-name`).
+fn signer_name(errors: &mut FieldErrors, path: &Path<'_>, name: &str) {
+    if name.is_empty() {
+        return errors.required(path, "");
+    }
+    let segments: Vec<&str> = name.split('/').collect();
+    let [domain, rest] = segments.as_slice() else {
+        let detail = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
+        return errors.invalid(path, &name.into(), detail);
+    };
+    if domain.len() > names::SUBDOMAIN_BYTES_MAX {
+        errors.too_long(path, names::SUBDOMAIN_BYTES_MAX);
+    }
+    labels(errors, path, domain, names::dns1123_label);
+    let segments = domain.split('.').count();
+    if segments < 2 {
+        let detail = "should be a domain with at least two segments separated by dots";
+        errors.invalid(path, &(*domain).into(), detail);
+    }
+    labels(errors, path, rest, names::dns1123_subdomain);
+    if name.len() > SIGNER_BYTES_MAX {
+        errors.too_long(path, SIGNER_BYTES_MAX);
+    }
+}
+
+/// Checks the labels of a segment; of several bad ones the first is told.
+fn labels(errors: &mut FieldErrors, path: &Path<'_>, segment: &str, messages: fn(&str) -> names::Messages) {
+    let found = segment.split('.').map(|label| (label, messages(label))).find(|(_, found)| !found.is_empty());
+    let Some((label, found)) = found else { return };
+    for message in found {
+        errors.invalid(path, &segment.into(), format!("validating label {label:?}: {message}"));
     }
 }
 
@@ -151,7 +192,7 @@ pub fn decisions(new: &Value, old: &Value, part: Part, errors: &mut FieldErrors)
             errors.forbidden(&path, format!("updates may not remove a condition of type {kind:?}"));
         } else if decision && part != Part::Sub("approval") && now.len() > was.len() {
             errors.forbidden(&path, format!("updates may not add a condition of type {kind:?}"));
-        } else if decision && now.len() == was.len() && now != was {
+        } else if decision && part != Part::Sub("approval") && now.len() == was.len() && now != was {
             errors.forbidden(&path, format!("updates may not modify a condition of type {kind:?}"));
         }
     }

@@ -112,16 +112,19 @@ pub fn inline(spec: &Value, path: &Path<'_>, errors: &mut FieldErrors) {
     attributes_class(spec, path, errors);
 }
 
+/// One source, of which upstream's paths have spellings of their own.
 fn sources(spec: &Value, path: &Path<'_>, errors: &mut FieldErrors) {
     let mut found = 0;
     for (key, check) in SOURCES {
         let Some(source) = get(spec, key) else { continue };
-        if found > 0 {
-            errors.forbidden(&path.child(key), "may not specify more than 1 volume type");
+        found += 1;
+        if found > 1 && *key != "flexVolume" {
+            let shown = if *key == "cephfs" { "cephFS" } else { *key };
+            errors.forbidden(&path.child(shown), "may not specify more than 1 volume type");
             continue;
         }
-        found += 1;
-        check(errors, &path.child(key), source);
+        let shown = if *key == "gcePersistentDisk" { "persistentDisk" } else { *key };
+        check(errors, &path.child(shown), source);
         if *key == "local" && get(spec, "nodeAffinity").is_none() {
             errors.required(&path.child("nodeAffinity"), "Local volume requires node affinity");
         }
@@ -170,7 +173,7 @@ fn capacity(spec: &Value, path: &Path<'_>, errors: &mut FieldErrors) {
 
 fn host_path(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
     match text(source, "path") {
-        "" => errors.required(&path.child("path"), ""),
+        "" => return errors.required(&path.child("path"), ""),
         given => paths::no_backsteps(errors, &path.child("path"), given),
     }
     let kinds = &[

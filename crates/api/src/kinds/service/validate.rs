@@ -54,11 +54,9 @@ pub fn object(object: &Value, errors: &mut FieldErrors) {
 fn by_type(object: &Value, kind: &str, path: &Path<'_>, errors: &mut FieldErrors) {
     let spec = &object["spec"];
     match kind {
-        "LoadBalancer" | "NodePort" => {
-            if is_headless(object) {
-                let detail = format!("may not be set to 'None' for {kind} services");
-                bad_text(errors, &path.child("clusterIPs").index(0), "None", detail);
-            }
+        "LoadBalancer" | "NodePort" if is_headless(object) => {
+            let detail = format!("may not be set to 'None' for {kind} services");
+            bad_text(errors, &path.child("clusterIPs").index(0), "None", detail);
         }
         "ExternalName" => {
             for key in ["clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
