@@ -122,6 +122,8 @@ pub struct Options {
     /// Seconds until a watch ends by itself.
     pub timeout_seconds: Option<u64>,
     pub dry_run: bool,
+    /// All that `dryRun` said, where a part of it is nothing that's known.
+    pub unknown_dry_run: Vec<String>,
     pub field_manager: Option<String>,
     /// `Ignore`, `Warn` or `Strict`.
     pub field_validation: Option<String>,

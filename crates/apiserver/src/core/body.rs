@@ -1,8 +1,8 @@
 //! From the body of a request to a value in normal form.
 
 use cox_api::schema::{self, Decoded, Strictness, TypeId};
-use cox_api::{Body, KindInfo, Options, Reason, Status};
-use serde_json::Value;
+use cox_api::{Body, FieldErrors, KindInfo, Options, Path, Reason, Status, meta};
+use serde_json::{Value, json};
 
 use super::yaml::{self, Yaml};
 
@@ -13,25 +13,43 @@ pub const YAML: &str = "application/yaml";
 /// Kubernetes' protobuf.
 pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
-/// How strict `fieldValidation` wants the server to be.
+/// Checks the options of a write; how strict its `fieldValidation` wants the server to be.
 ///
 /// # Errors
-/// 422 for another word.
+/// 422.
 pub fn strictness(options: &Options, kind: &str) -> Result<Strictness, Status> {
-    match options.field_validation.as_deref() {
-        None | Some("" | "Warn") => Ok(Strictness::Warn),
-        Some("Ignore") => Ok(Strictness::Ignore),
-        Some("Strict") => Ok(Strictness::Strict),
-        Some(other) => {
-            let mut errors = cox_api::FieldErrors::new();
-            errors.not_supported(
-                &cox_api::Path::new("fieldValidation"),
-                &other.into(),
-                &["", "Ignore", "Strict", "Warn"],
-            );
-            Err(Status::invalid("meta.k8s.io", kind, "", &errors.0))
-        }
+    strictness_after(FieldErrors::new(), options, kind)
+}
+
+/// The same, where something else about the options is known to be wrong already.
+///
+/// # Errors
+/// 422.
+pub fn strictness_after(
+    mut errors: FieldErrors,
+    options: &Options,
+    kind: &str,
+) -> Result<Strictness, Status> {
+    if let Some(manager) = &options.field_manager {
+        meta::validate_field_manager(manager, &Path::new("fieldManager"), &mut errors);
     }
+    if !options.unknown_dry_run.is_empty() {
+        errors.not_supported(&Path::new("dryRun"), &json!(options.unknown_dry_run), &["All"]);
+    }
+    let strictness = match options.field_validation.as_deref() {
+        None | Some("" | "Warn") => Strictness::Warn,
+        Some("Ignore") => Strictness::Ignore,
+        Some("Strict") => Strictness::Strict,
+        Some(other) => {
+            let known = ["", "Ignore", "Strict", "Warn"];
+            errors.not_supported(&Path::new("fieldValidation"), &other.into(), &known);
+            Strictness::Warn
+        }
+    };
+    if errors.is_empty() {
+        return Ok(strictness);
+    }
+    Err(Status::invalid("meta.k8s.io", kind, "", &errors.0))
 }
 
 /// What a body is to be decoded as.

@@ -19,7 +19,6 @@ const GENERATED_END: usize = 5;
 
 /// Makes an object out of a body.
 pub(crate) async fn create(call: &mut Call<'_>, body: Body) -> Result<Response, Status> {
-    super::check_write_options(call.options, "CreateOptions")?;
     let strictness = body::strictness(call.options, "CreateOptions")?;
     let reset = body::resets(&body);
     let decoded = body::decode(body, Expected::of(call.info()), strictness)?;

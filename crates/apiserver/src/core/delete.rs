@@ -46,7 +46,10 @@ impl DeleteOptions {
                 grace_seconds: call.options.grace_period_seconds,
                 propagation: call.options.propagation_policy.clone(),
                 orphan_dependents: call.options.orphan_dependents,
-                dry_run: if call.options.dry_run { vec!["All".into()] } else { Vec::new() },
+                dry_run: match &call.options.unknown_dry_run[..] {
+                    [] if call.options.dry_run => vec!["All".into()],
+                    words => words.iter().map(|word| word.as_str().into()).collect(),
+                },
                 ..DeleteOptions::default()
             },
             Some(value) => {

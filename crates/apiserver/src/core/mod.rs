@@ -13,7 +13,7 @@ pub(crate) mod update;
 pub(crate) mod watch;
 mod yaml;
 
-use cox_api::{Body, FieldErrors, Options, Part, Path, Response, Status, Verb, meta};
+use cox_api::{Body, Part, Response, Status, Verb};
 
 use call::Call;
 
@@ -43,21 +43,5 @@ pub(crate) async fn on_part(
         Verb::Update => update::put(call, part, body).await,
         Verb::Patch => patch::patch(call, part, body).await,
         _ => Err(Status::method_not_allowed("", "", "")),
-    }
-}
-
-/// Checks the options that every write has.
-pub(crate) fn check_write_options(options: &Options, kind: &str) -> Result<(), Status> {
-    let mut errors = FieldErrors::new();
-    check_manager(options, &mut errors);
-    if errors.is_empty() {
-        return Ok(());
-    }
-    Err(Status::invalid("meta.k8s.io", kind, "", &errors.0))
-}
-
-pub(crate) fn check_manager(options: &Options, errors: &mut FieldErrors) {
-    if let Some(manager) = &options.field_manager {
-        meta::validate_field_manager(manager, &Path::new("fieldManager"), errors);
     }
 }

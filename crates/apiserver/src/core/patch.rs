@@ -23,10 +23,13 @@ pub const APPLY_PATCH: &str = "application/apply-patch+yaml";
 /// Takes the body of a PATCH apart.
 ///
 /// # Errors
-/// 400 for bytes that are no patch, 415 for another media type.
+/// 400 for bytes that are no patch, 415 for another media type, 422 for options that don't fit the sort of patch.
 pub(crate) fn decode(call: &mut Call<'_>, body: Body) -> Result<(PatchKind, Value), Status> {
     let (media_type, bytes) = match body {
-        Body::Patch(kind, value) => return Ok((kind, value)),
+        Body::Patch(kind, value) => {
+            check_options(call, kind)?;
+            return Ok((kind, value));
+        }
         Body::Raw { media_type, bytes } => (media_type, bytes),
         Body::None | Body::Json(_) => return Err(not_a_patch()),
     };
@@ -37,6 +40,8 @@ pub(crate) fn decode(call: &mut Call<'_>, body: Body) -> Result<(PatchKind, Valu
         APPLY_PATCH => PatchKind::Apply,
         _ => return Err(not_a_patch()),
     };
+    // The parameters are looked at before the patch is.
+    check_options(call, patch)?;
     let value = if patch == PatchKind::Apply {
         let value = decode_applied(call, &bytes)?;
         if !(value.is_object() || value.is_null()) {
@@ -100,7 +105,6 @@ fn go_json_error(bytes: &[u8], error: &serde_json::Error) -> String {
 /// Patches the object of a call.
 pub(crate) async fn patch(call: &mut Call<'_>, part: Part, body: Body) -> Result<Response, Status> {
     let (kind, patch) = decode(call, body)?;
-    check_options(call, kind)?;
     let strictness = body::strictness(call.options, "PatchOptions")?;
     if kind == PatchKind::Apply {
         return apply(call, part, patch).await;
@@ -138,10 +142,7 @@ fn names_version(patch: &Value) -> bool {
 }
 
 /// Checks the options of a patch.
-///
-/// # Errors
-/// 422 where they don't fit the sort of patch.
-pub(crate) fn check_options(call: &Call<'_>, kind: PatchKind) -> Result<(), Status> {
+fn check_options(call: &Call<'_>, kind: PatchKind) -> Result<(), Status> {
     let options = call.options;
     let mut errors = FieldErrors::new();
     if kind == PatchKind::Apply {
@@ -151,11 +152,7 @@ pub(crate) fn check_options(call: &Call<'_>, kind: PatchKind) -> Result<(), Stat
     } else if options.force.is_some() {
         errors.forbidden(&Path::new("force"), "may not be specified for non-apply patch");
     }
-    super::check_manager(options, &mut errors);
-    if errors.is_empty() {
-        return Ok(());
-    }
-    Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &errors.0))
+    body::strictness_after(errors, options, "PatchOptions").map(drop)
 }
 
 /// An applied configuration says which kind it is of.

@@ -53,7 +53,6 @@ impl Owners {
 
 /// Replaces an object by a body.
 pub(crate) async fn put(call: &mut Call<'_>, part: Part, body: Body) -> Result<Response, Status> {
-    super::check_write_options(call.options, "UpdateOptions")?;
     let strictness = body::strictness(call.options, "UpdateOptions")?;
     let reset = body::resets(&body);
     let decoded = body::decode(body, Expected::of(call.info()), strictness)?;

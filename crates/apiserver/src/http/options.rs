@@ -1,26 +1,13 @@
 //! The parameters of a request as options, with upstream's words for what is wrong with them.
 
-use cox_api::{FieldErrors, Options, Path, Status, Verb};
-use serde_json::{Value, json};
+use cox_api::{Options, Status, Verb};
 
 use super::target::Query;
-
-/// The kind whose parameters a verb takes.
-pub fn options_kind(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Get => "GetOptions",
-        Verb::List | Verb::Watch => "ListOptions",
-        Verb::Create => "CreateOptions",
-        Verb::Update => "UpdateOptions",
-        Verb::Patch => "PatchOptions",
-        Verb::Delete | Verb::DeleteCollection => "DeleteOptions",
-    }
-}
 
 /// Reads the parameters of a verb.
 ///
 /// # Errors
-/// 400 for a number that is none; 422 for values that don't go together.
+/// 400 for a number that is none.
 pub fn parse(verb: Verb, query: &Query) -> Result<Options, Status> {
     let text = |key: &str| query.get(key).filter(|value| !value.is_empty()).map(str::to_owned);
     let number = |key: &str| -> Result<Option<i64>, Status> {
@@ -66,18 +53,11 @@ pub fn parse(verb: Verb, query: &Query) -> Result<Options, Status> {
         }
     }
     if !verb.is_read() {
-        options.dry_run = dry_run(verb, query)?;
+        let words: Vec<&str> = query.all("dryRun").collect();
+        options.dry_run = !words.is_empty();
+        if words.iter().any(|&word| word != "All") {
+            options.unknown_dry_run = words.into_iter().map(str::to_owned).collect();
+        }
     }
     Ok(options)
-}
-
-fn dry_run(verb: Verb, query: &Query) -> Result<bool, Status> {
-    let values: Vec<&str> = query.all("dryRun").collect();
-    if values.iter().any(|&value| value != "All") {
-        let mut errors = FieldErrors::new();
-        let shown: Vec<Value> = values.iter().map(|&value| value.into()).collect();
-        errors.not_supported(&Path::new("dryRun"), &json!(shown), &["All"]);
-        return Err(Status::invalid("meta.k8s.io", options_kind(verb), "", &errors.0));
-    }
-    Ok(!values.is_empty())
 }

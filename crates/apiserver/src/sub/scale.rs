@@ -33,7 +33,6 @@ impl Special for ScaleOf {
             }
             Verb::Patch => {
                 let (kind, patch) = patch::decode(call, body)?;
-                patch::check_options(call, kind)?;
                 let strictness = body::strictness(call.options, "PatchOptions")?;
                 let type_id = expected()?.type_id;
                 let mut told = false;

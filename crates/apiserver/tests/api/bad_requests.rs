@@ -378,6 +378,26 @@ fn parameters() -> Vec<Case> {
         case("PUT /api/v1/namespaces/n/configmaps", JSON, "{}", 405, "MethodNotAllowed", ""),
         case("TRACE /api/v1/namespaces/n/configmaps", "", "", 405, "MethodNotAllowed", ""),
         case("DELETE /api/v1/namespaces/n/configmaps/a?dryRun=Some", "", "", 422, "Invalid", "dryRun"),
+        // Everything that's wrong with the options is told at once, before the body is read.
+        case(
+            "POST /api/v1/namespaces/n/configmaps?fieldManager=a%07&dryRun=All&dryRun=Some&fieldValidation=Some",
+            JSON,
+            "{",
+            422,
+            "Invalid",
+            "CreateOptions.meta.k8s.io \"\" is invalid: [fieldManager: Invalid value: \"a\\a\": invalid character \
+             U+0007 (at position 1), dryRun: Unsupported value: [\"All\",\"Some\"]: supported values: \"All\", \
+             fieldValidation: Unsupported value: \"Some\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"]",
+        ),
+        case(
+            "PATCH /api/v1/namespaces/n/configmaps/a?fieldValidation=Some&force=true",
+            "application/merge-patch+json",
+            "{",
+            422,
+            "Invalid",
+            "PatchOptions.meta.k8s.io \"\" is invalid: [force: Forbidden: may not be specified for non-apply patch, \
+             fieldValidation: Unsupported value",
+        ),
         case("DELETE /api/v1/namespaces/n/configmaps/a?gracePeriodSeconds=x", "", "", 400, bad, ""),
         case(
             "DELETE /api/v1/namespaces/n/configmaps/a?propagationPolicy=Fly",
