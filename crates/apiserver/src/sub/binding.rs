@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Asked, Special, Virtual};
 use crate::core::body::{self, Expected};
 use crate::core::call::{Call, meta, set_meta};
+use crate::core::create::settle_namespace;
 use crate::core::update::{Changed, Owners, change, check_uid};
 
 fn expected() -> Result<Expected<'static>, Status> {
@@ -26,7 +27,8 @@ impl Special for BindingOf {
         let strictness = body::strictness(call.options, "CreateOptions")?;
         let decoded = body::decode(body, expected()?, strictness)?;
         call.warnings.extend(decoded.warnings);
-        let binding = decoded.value;
+        let mut binding = decoded.value;
+        settle_namespace(call, &mut binding)?;
         if meta(&binding, "name") != call.name {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));
         }
@@ -141,8 +143,14 @@ impl Virtual for Bindings {
         if asked.verb != Verb::Create {
             return Err(Status::method_not_allowed("", "", ""));
         }
-        let decoded = body::decode(body, expected()?, schema::Strictness::Warn)?;
+        let strictness = body::strictness(asked.options, "CreateOptions")?;
+        let decoded = body::decode(body, expected()?, strictness)?;
+        warnings.extend(decoded.warnings);
         let name = meta(&decoded.value, "name").to_owned();
+        if name.is_empty() {
+            check(&decoded.value)?;
+            return Err(Status::bad_request("Name parameter required."));
+        }
         let mut request = Request::new(Verb::Create, Resource::new("", "v1", "pods"))
             .namespace(asked.namespace)
             .name(&name)

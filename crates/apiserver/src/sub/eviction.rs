@@ -15,6 +15,7 @@ use super::binding::set_condition;
 use crate::admission::{Attempt, Operation};
 use crate::core::body::{self, Expected};
 use crate::core::call::{Call, meta};
+use crate::core::create::settle_namespace;
 use crate::core::update::{Changed, Owners, change};
 use crate::db::WriteError;
 
@@ -36,7 +37,8 @@ impl Special for EvictionOf {
         let strictness = body::strictness(call.options, "CreateOptions")?;
         let decoded = body::decode(body, expected, strictness)?;
         call.warnings.extend(decoded.warnings);
-        let eviction = decoded.value;
+        let mut eviction = decoded.value;
+        settle_namespace(call, &mut eviction)?;
         let name = meta(&eviction, "name");
         if name != call.name {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));

@@ -11,6 +11,7 @@ use crate::admission::{Attempt, Operation};
 use crate::auth::{Bound, Reference};
 use crate::core::body::{self, Expected};
 use crate::core::call::{Call, meta};
+use crate::core::create::settle_namespace;
 
 const DEFAULT_SECONDS: i64 = 3600;
 const MIN_SECONDS: i64 = 600;
@@ -33,12 +34,7 @@ impl Special for TokenOf {
         let decoded = body::decode(body, expected, strictness)?;
         call.warnings.extend(decoded.warnings);
         let mut request = decoded.value;
-        let namespace = meta(&request, "namespace");
-        if !namespace.is_empty() && namespace != call.namespace {
-            return Err(Status::bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request",
-            ));
-        }
+        settle_namespace(call, &mut request)?;
         let given = meta(&request, "name");
         if !given.is_empty() && given != call.name {
             let mut errors = FieldErrors::new();

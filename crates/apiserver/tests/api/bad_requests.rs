@@ -144,6 +144,46 @@ fn bodies() -> Vec<Case> {
             bad,
             "the namespace of the provided object does not match the namespace sent on the request",
         ),
+        case(
+            "POST /api/v1/namespaces/n/pods/x/binding",
+            JSON,
+            "{\"metadata\":{\"name\":\"y\",\"namespace\":\"m\"}}",
+            400,
+            bad,
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+        case(
+            "POST /api/v1/namespaces/n/pods/x/eviction",
+            JSON,
+            "{\"metadata\":{\"name\":\"y\",\"namespace\":\"m\"}}",
+            400,
+            bad,
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+        case(
+            "POST /api/v1/namespaces/n/serviceaccounts/x/token",
+            JSON,
+            "{\"metadata\":{\"name\":\"y\",\"namespace\":\"m\"}}",
+            400,
+            bad,
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+        case(
+            "POST /api/v1/namespaces/n/bindings",
+            JSON,
+            "{\"target\":{\"name\":\"a\"}}",
+            400,
+            bad,
+            "Name parameter required.",
+        ),
+        case(
+            "POST /api/v1/namespaces/n/bindings?fieldValidation=Strict",
+            JSON,
+            "{\"metadata\":{\"name\":\"x\"},\"goal\":1,\"target\":{\"name\":\"a\"}}",
+            400,
+            bad,
+            "unknown field \"goal\"",
+        ),
     ]
 }
 
