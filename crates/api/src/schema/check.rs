@@ -81,9 +81,9 @@ impl<S: Source> Checker<S> {
             (Shape::Json | Shape::Raw | Shape::Fields, token) => self.source.rest(token)?,
             (Shape::Time, Token::String(text)) => self.parsed(time::time(&text)),
             (Shape::MicroTime, Token::String(text)) => self.parsed(time::micro_time(&text)),
-            (Shape::Time | Shape::MicroTime, token) => self.mismatch(token, "string", &Place::ROOT)?,
+            (Shape::Time | Shape::MicroTime, token) => self.mismatch(token, "string", place)?,
             (Shape::Quantity, token) => self.quantity(token)?,
-            (Shape::IntOrString, token) => self.int_or_string(token)?,
+            (Shape::IntOrString, token) => self.int_or_string(token, place)?,
             (Shape::SchemaOrBool | Shape::SchemaOrArray | Shape::SchemaOrStrings, token) => {
                 self.schema_or(shape, token)?
             }
@@ -187,11 +187,12 @@ impl<S: Source> Checker<S> {
         })
     }
 
-    fn int_or_string(&mut self, token: Token) -> Result<Value, String> {
+    /// Upstream reads these by code of their own, whose fault is told with the field all the same.
+    fn int_or_string(&mut self, token: Token, place: &Place<'_>) -> Result<Value, String> {
         Ok(match token {
             Token::String(text) => text.into(),
-            Token::Number(number) => self.integer(&Shape::Int32, &number, "", &Place::ROOT),
-            token => self.mismatch(token, "int32", &Place::ROOT)?,
+            Token::Number(number) => self.integer(&Shape::Int32, &number, "", place),
+            token => self.mismatch(token, "int32", place)?,
         })
     }
 

@@ -145,7 +145,18 @@ mod tests {
                 r#"{"metadata": {"labels": {"a": true}}}"#,
                 "bool into Go struct field ObjectMeta.metadata.labels of type string",
             ),
-            (r#"{"metadata": {"deletionTimestamp": 5}}"#, "number into Go value of type string"),
+            (
+                r#"{"metadata": {"deletionTimestamp": 5}}"#,
+                "number into Go struct field ObjectMeta.metadata.deletionTimestamp of type string",
+            ),
+            (
+                r#"{"spec": {"containers": [{"livenessProbe": {"httpGet": {"port": 1.5}}}]}}"#,
+                "number 1.5 into Go struct field HTTPGetAction.spec.containers.livenessProbe.httpGet.port of type int32",
+            ),
+            (
+                r#"{"spec": {"containers": [{"livenessProbe": {"tcpSocket": {"port": true}}}]}}"#,
+                "bool into Go struct field TCPSocketAction.spec.containers.livenessProbe.tcpSocket.port of type int32",
+            ),
         ] {
             assert_eq!(pod(text, Strictness::Strict), Err(format!("{field} {words}")), "{text}");
         }

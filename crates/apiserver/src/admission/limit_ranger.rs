@@ -1,7 +1,7 @@
 //! Limits of containers, pods and claims of a namespace: defaults, and what is refused.
 //! Source: <https://kubernetes.io/docs/concepts/policy/limit-range/>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use cox_api::Status;
 use cox_api::quantity::Quantity;
@@ -37,7 +37,8 @@ impl Plugin for LimitRanger {
 
     fn validate(&self, attempt: &Attempt<'_>, object: Option<&Value>, _: &mut Vec<String>) -> Result<(), Status> {
         let Some(object) = object else { return Ok(()) };
-        let is_pod = attempt.creates("", "pods");
+        let is_pod = attempt.creates("", "pods")
+            || attempt.is("", "pods", "resize") && attempt.operation == Operation::Update;
         let is_claim =
             attempt.is("", "persistentvolumeclaims", "") && attempt.operation != Operation::Delete;
         if !is_pod && !is_claim {
@@ -63,6 +64,9 @@ impl Plugin for LimitRanger {
                     _ => {}
                 }
             }
+            // Each is said once, also of several containers.
+            let mut said = HashSet::new();
+            faults.retain(|fault: &String| said.insert(fault.clone()));
             match faults.as_slice() {
                 [] => {}
                 [one] => return Err(attempt.forbidden(one)),
@@ -90,7 +94,8 @@ pub(super) fn limits(container: &Value) -> Amounts {
     amounts(&container["resources"]["limits"])
 }
 
-/// What a pod takes: containers together, and no less than an init container with the sidecars before it.
+/// What a pod takes: containers together, and no less than an init container with the sidecars before it; what the
+/// pod says for itself as a whole comes before all that.
 pub(super) fn sum(pod: &Value, of: impl Fn(&Value) -> Amounts) -> Amounts {
     let add = |total: &mut Amounts, more: &Amounts| {
         for (key, amount) in more {
@@ -124,6 +129,9 @@ pub(super) fn sum(pod: &Value, of: impl Fn(&Value) -> Amounts) -> Amounts {
             *entry = amount;
         }
     }
+    // The fields of the whole are those of a container.
+    let of_the_whole = |key: &String| matches!(key.as_str(), "cpu" | "memory") || key.starts_with("hugepages-");
+    total.extend(of(&pod["spec"]).into_iter().filter(|(key, _)| of_the_whole(key)));
     total
 }
 
@@ -242,6 +250,15 @@ mod tests {
             "LimitRanger plugin set: memory request for container c; cpu limit for container c; cpu, memory request for init container i; cpu limit for init container i"
         );
         assert_eq!(pod["spec"]["containers"][0]["resources"]["requests"]["cpu"], "2");
+    }
+
+    #[test]
+    fn what_the_pod_says_as_a_whole_counts() {
+        let pod = json!({"spec": {"resources": {"requests": {"cpu": "2", "ephemeral-storage": "1"}},
+            "containers": [{"resources": {"requests": {"cpu": "1", "memory": "1Mi"}}}]}});
+        let sums = sum(&pod, requests);
+        let shown: Vec<String> = sums.iter().map(|(key, amount)| format!("{key}={amount}")).collect();
+        assert_eq!(shown, ["cpu=2", "memory=1Mi"]);
     }
 
     #[test]

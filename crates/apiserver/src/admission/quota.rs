@@ -38,7 +38,7 @@ pub(crate) async fn charge(call: &Call<'_>, attempt: &Attempt<'_>, object: &Valu
     {
         return Ok(Charge);
     }
-    if !matches!(attempt.subresource, "" | "resize") {
+    if !is_handled(attempt) {
         return Ok(Charge);
     }
     let db = call.server.db();
@@ -74,6 +74,17 @@ pub(crate) async fn charge(call: &Call<'_>, attempt: &Attempt<'_>, object: &Valu
     Err(Status::new(409, Reason::Conflict, "the quota is being changed by others"))
 }
 
+/// Whether a write can use more of anything: most kinds only do when they come.
+fn is_handled(attempt: &Attempt<'_>) -> bool {
+    let creates = attempt.operation == Operation::Create;
+    let is = |plural: &str| attempt.info.group.is_empty() && attempt.info.plural == plural;
+    match attempt.subresource {
+        "" => creates || is("services") || is("persistentvolumeclaims"),
+        "resize" => !creates && is("pods"),
+        _ => false,
+    }
+}
+
 /// The quota with the write charged to it; none where it isn't concerned.
 fn charge_one(
     attempt: &Attempt<'_>,
@@ -96,6 +107,16 @@ fn charge_one(
             return Err(attempt.forbidden(&format!("failed quota: {name}: must specify {}", missing.join("; "))));
         }
     }
+    // What the controller didn't count yet can't be judged.
+    let matching: Vec<&str> =
+        hard.keys().map(String::as_str).filter(|resource| usage::counts(attempt.info, resource)).collect();
+    if matching.is_empty() {
+        return Ok(None);
+    }
+    if !matching.iter().all(|resource| used.contains_key(*resource)) {
+        let why = format!("status unknown for quota: {name}, resources: {}", matching.join(","));
+        return Err(attempt.forbidden(&why));
+    }
     let mut delta = Amounts::new();
     for key in hard.keys() {
         let now = new.get(key).copied().unwrap_or(Quantity::ZERO);
@@ -111,10 +132,7 @@ fn charge_one(
     let mut charged = quota.clone();
     let mut exceeded = Vec::new();
     for (key, more) in &delta {
-        // What the controller didn't count yet can't be judged.
-        let Some(known) = used.get(key).copied() else {
-            return Err(attempt.forbidden(&format!("status unknown for quota: {name}, resources: {key}")));
-        };
+        let Some(known) = used.get(key).copied() else { continue };
         let total = if known.is_zero() { *more } else { known.plus(*more) };
         if more.sign() > 0 && total > hard[key] {
             exceeded.push(key.as_str());

@@ -39,12 +39,11 @@ impl Plugin for RuntimeClass {
                 _ => spec["nodeSelector"][key] = wanted.clone(),
             }
         }
-        for toleration in each(&class["scheduling"]["tolerations"]) {
-            if !each(&pod["spec"]["tolerations"]).any(|known| known == toleration)
-                && let Some(tolerations) = list_mut(&mut pod["spec"], "tolerations")
-            {
-                tolerations.push(toleration.clone());
-            }
+        if each(&class["scheduling"]["tolerations"]).next().is_some()
+            && let Some(tolerations) = list_mut(&mut pod["spec"], "tolerations")
+        {
+            tolerations.extend(each(&class["scheduling"]["tolerations"]).cloned());
+            *tolerations = merged(tolerations);
         }
         Ok(())
     }
@@ -62,6 +61,44 @@ impl Plugin for RuntimeClass {
     }
 }
 
+/// Tolerations without those that others take in.
+fn merged(all: &[Value]) -> Vec<Value> {
+    let mut kept: Vec<Value> = Vec::new();
+    for (at, toleration) in all.iter().enumerate() {
+        let taken_in = kept.iter().any(|other| takes_in(other, toleration))
+            || all[at + 1..].iter().any(|other| other != toleration && takes_in(other, toleration));
+        if !taken_in {
+            kept.push(toleration.clone());
+        }
+    }
+    kept
+}
+
+/// Whether one toleration tolerates all that the other does.
+fn takes_in(wide: &Value, narrow: &Value) -> bool {
+    if wide == narrow {
+        return true;
+    }
+    let of = |toleration: &'_ Value, key: &str| text(&toleration[key]).to_owned();
+    let (key, operator, effect) = (of(wide, "key"), of(wide, "operator"), of(wide, "effect"));
+    let any_key = key.is_empty() && operator == "Exists";
+    if of(narrow, "key") != key && !any_key || of(narrow, "effect") != effect && !effect.is_empty() {
+        return false;
+    }
+    let seconds = |toleration: &Value| toleration["tolerationSeconds"].as_i64();
+    if effect == "NoExecute"
+        && let Some(most) = seconds(wide)
+        && seconds(narrow).is_none_or(|own| own > most)
+    {
+        return false;
+    }
+    match operator.as_str() {
+        "" | "Equal" => of(narrow, "operator") == "Equal" && of(narrow, "value") == of(wide, "value"),
+        "Exists" => true,
+        _ => false,
+    }
+}
+
 fn class_of(attempt: &Attempt<'_>, pod: &Value) -> Result<Option<Value>, Status> {
     let name = text(&pod["spec"]["runtimeClassName"]);
     if name.is_empty() {
@@ -70,5 +107,32 @@ fn class_of(attempt: &Attempt<'_>, pod: &Value) -> Result<Option<Value>, Status>
     match attempt.server.db().get("runtimeclasses", "", name) {
         Some(class) => Ok(Some(class.value())),
         None => Err(attempt.forbidden(&format!("pod rejected: RuntimeClass {name:?} not found"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_wider_toleration_stays() {
+        let all = json!({"operator": "Exists"});
+        let of_key = |operator: &str, value: &str| json!({"key": "k", "operator": operator, "value": value});
+        let for_seconds = |seconds: i64| {
+            json!({"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds})
+        };
+        for (given, expected) in [
+            (vec![of_key("Equal", "a"), all.clone()], vec![all.clone()]),
+            (vec![all.clone(), of_key("Equal", "a")], vec![all.clone()]),
+            (vec![of_key("Equal", "a"), of_key("Equal", "a")], vec![of_key("Equal", "a")]),
+            (
+                vec![of_key("Equal", "a"), of_key("Equal", "b")],
+                vec![of_key("Equal", "a"), of_key("Equal", "b")],
+            ),
+            (vec![for_seconds(5), for_seconds(9)], vec![for_seconds(9)]),
+        ] {
+            assert_eq!(merged(&given), expected);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What a pod uses of a quota, and which scopes it is in.
 
+use std::collections::BTreeSet;
+
 use cox_api::quantity::{Format, Quantity};
 use serde_json::Value;
 
@@ -18,7 +20,7 @@ pub(super) fn usage(pod: &Value, used: &mut Amounts) {
     used.insert("pods".into(), Quantity::new(1, Format::DecimalSi));
     let mut add = |prefix: &str, sums: Sums| {
         for (name, amount) in sums {
-            if prefix == "requests." && PLAIN.contains(&name.as_str()) {
+            if prefix == "requests." && (PLAIN.contains(&name.as_str()) || name.starts_with("hugepages-")) {
                 used.insert(name.clone(), amount);
             }
             used.insert(format!("{prefix}{name}"), amount);
@@ -55,14 +57,14 @@ pub(super) fn unspecified<'k>(pod: &Value, hard: impl Iterator<Item = &'k String
         if pod["spec"]["resources"][part].get(resource).is_some() {
             continue;
         }
-        let names: Vec<String> = ["containers", "initContainers"]
+        let names: BTreeSet<&str> = ["containers", "initContainers"]
             .iter()
             .flat_map(|list| each(&pod["spec"][*list]))
             .filter(|container| container["resources"][part].get(resource).is_none())
-            .map(|container| text(&container["name"]).to_owned())
+            .map(|container| text(&container["name"]))
             .collect();
         if !names.is_empty() {
-            missing.push((key.clone(), names));
+            missing.push((key.clone(), names.into_iter().map(str::to_owned).collect()));
         }
     }
     missing.into_iter().map(|(key, names)| format!("{key} for: {}", names.join(","))).collect()
@@ -92,6 +94,9 @@ pub(super) fn in_scope(pod: &Value, scope: &str, operator: &str, values: &Value)
 }
 
 fn is_best_effort(pod: &Value) -> bool {
+    if let Some(class) = pod["status"]["qosClass"].as_str().filter(|class| !class.is_empty()) {
+        return class == "BestEffort";
+    }
     ["containers", "initContainers"].iter().flat_map(|list| each(&pod["spec"][*list])).all(|container| {
         ["requests", "limits"].iter().all(|part| {
             ["cpu", "memory"].iter().all(|resource| {

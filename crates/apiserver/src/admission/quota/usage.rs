@@ -30,16 +30,39 @@ pub(super) fn amounts(value: &Value) -> Amounts {
         .collect()
 }
 
+/// Whether objects of a kind can use a resource at all.
+pub(super) fn counts(info: &KindInfo, resource: &str) -> bool {
+    let is = |plural: &str| info.group.is_empty() && info.plural == plural;
+    if resource == counted(info) {
+        return true;
+    }
+    if is("pods") {
+        let plain = resource.strip_prefix("requests.").or_else(|| resource.strip_prefix("limits.")).unwrap_or(resource);
+        return matches!(plain, "pods" | "cpu" | "memory" | "ephemeral-storage")
+            || plain.starts_with("hugepages-")
+            || resource.starts_with("requests.") && plain.contains('/');
+    }
+    if is("services") && matches!(resource, "services.nodeports" | "services.loadbalancers") {
+        return true;
+    }
+    if is("persistentvolumeclaims")
+        && (resource == "requests.storage" || resource.contains(".storageclass.storage.k8s.io/"))
+    {
+        return true;
+    }
+    info.group.is_empty() && COUNTED.contains(&info.plural) && resource == info.plural
+}
+
+/// The name under which objects of a kind are counted.
+fn counted(info: &KindInfo) -> String {
+    if info.group.is_empty() { format!("count/{}", info.plural) } else { format!("count/{}.{}", info.plural, info.group) }
+}
+
 /// What an object uses.
 pub(super) fn of(info: &KindInfo, object: &Value) -> Amounts {
     let mut used = Amounts::new();
     let is = |plural: &str| info.group.is_empty() && info.plural == plural;
-    let counted = if info.group.is_empty() {
-        format!("count/{}", info.plural)
-    } else {
-        format!("count/{}.{}", info.plural, info.group)
-    };
-    used.insert(counted, ONE);
+    used.insert(counted(info), ONE);
     if is("pods") {
         pods::usage(object, &mut used);
         return used;
@@ -84,6 +107,32 @@ fn claim(claim: &Value, used: &mut Amounts) {
         used.insert("requests.storage".into(), asked);
         if !class.is_empty() {
             used.insert(per_class("requests.storage"), asked);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cox_api::kinds::by_kind;
+
+    #[test]
+    fn kinds_use_their_own_resources() {
+        for (group, version, kind, resource, expected) in [
+            ("", "v1", "Pod", "cpu", true),
+            ("", "v1", "Pod", "limits.memory", true),
+            ("", "v1", "Pod", "requests.example.com/gpu", true),
+            ("", "v1", "Pod", "requests.storage", false),
+            ("", "v1", "Pod", "services", false),
+            ("", "v1", "Pod", "count/pods", true),
+            ("", "v1", "Service", "services.nodeports", true),
+            ("", "v1", "Service", "pods", false),
+            ("", "v1", "PersistentVolumeClaim", "gold.storageclass.storage.k8s.io/requests.storage", true),
+            ("apps", "v1", "Deployment", "count/deployments.apps", true),
+            ("apps", "v1", "Deployment", "deployments", false),
+        ] {
+            let info = by_kind(group, version, kind).map(cox_api::Kind::info).expect("a kind that is served");
+            assert_eq!(counts(info, resource), expected, "{kind} {resource}");
         }
     }
 }
