@@ -6,6 +6,7 @@ mod pairs;
 mod tunnel;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cox_runtime::{SandboxId, SandboxState};
 use hyper::body::{Bytes, Incoming};
@@ -19,6 +20,8 @@ use super::{Body, Refusal, lookup, query, websocket};
 use crate::node::Node;
 use crate::pod::spec;
 
+/// How long a pod that takes no more is listened to. Source: containerd's port-forward.
+const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(1);
 /// How much is read from a pod at a time.
 const CHUNK_BYTES: usize = 32 * 1024;
 const PROTOCOL: &str = "portforward.k8s.io";
@@ -117,13 +120,12 @@ impl Target {
         let (mut reader, mut writer) = connected.map_err(|error| failed(&error))?.into_split();
         let up = async {
             while let Some(bytes) = input.recv().await {
-                // The pod may take no more and still have something to say.
-                if writer.write_all(&bytes).await.is_err() {
-                    break;
+                if let Err(error) = writer.write_all(&bytes).await {
+                    return failed(&cox_sys::error_text(&error));
                 }
             }
             let _ = writer.shutdown().await;
-            std::future::pending::<()>().await;
+            std::future::pending().await
         };
         let down = async {
             let mut buffer = vec![0; CHUNK_BYTES];
@@ -139,11 +141,19 @@ impl Target {
                 }
             }
         };
+        tokio::pin!(up, down);
+        let text = tokio::select! {
+            biased;
+            ended = &mut down => return ended,
+            text = &mut up => text,
+        };
+        // It takes no more, and may still have something to say.
         tokio::select! {
             biased;
-            ended = down => ended,
-            () = up => Ok(()),
+            _ = down => {}
+            () = self.node.env.sleep(LAST_WORDS_TIME_MAX) => {}
         }
+        Err(text)
     }
 }
 
