@@ -82,7 +82,7 @@ pub(crate) async fn classes(context: Context) {
     let on_volumes = queue.clone();
     volumes.on_change(move |change| {
         for volume in [&change.old, &change.new].into_iter().flatten() {
-            for class in plan::class_of_volume(volume) {
+            if let Some(class) = plan::class_of_volume(volume) {
                 on_volumes.add(Key::new("", class));
             }
         }
