@@ -1,5 +1,6 @@
 //! `PersistentVolume` of `v1`.
 
+mod old_sources;
 pub(super) mod validate;
 
 use super::common::{node_labels, resource_list, storage};
@@ -159,6 +160,12 @@ mod tests {
     #[test]
     fn one_source_that_stays() {
         assert!(faults(&PersistentVolume, volume()).is_empty());
+        let mut alone = volume();
+        alone["spec"]["accessModes"] = json!(["ReadWriteOncePod", "Some"]);
+        assert_eq!(
+            faults(&PersistentVolume, alone),
+            ["spec.accessModes: Unsupported value: \"Some\": supported values: \"ReadOnlyMany\", \"ReadWriteMany\", \"ReadWriteOnce\", \"ReadWriteOncePod\""]
+        );
         let mut two = volume();
         two["spec"]["nfs"] = json!({"server": "s", "path": "/p"});
         assert_eq!(

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::check::one_of;
 use super::walk::{default, default_text, get, get_mut, remove, set, text, texts};
+use crate::field::{FieldErrors, Path};
 
 /// Access modes in short, in upstream's order.
 const MODES: [(&str, &str); 4] = [
@@ -17,6 +19,21 @@ pub fn access_modes(holder: &Value) -> String {
     let has = |mode: &str| texts(holder, "accessModes").any(|each| each == mode);
     let shown: Vec<&str> = MODES.iter().filter(|(mode, _)| has(mode)).map(|(_, short)| *short).collect();
     shown.join(",")
+}
+
+/// What may stand among the access modes, in the order of messages.
+const KNOWN_MODES: &[&str] = &["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+
+/// Checks the access modes: all are known, and one of them stands alone.
+pub fn check_modes(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
+    let modes = || texts(spec, "accessModes");
+    for mode in modes() {
+        one_of(errors, path, mode, KNOWN_MODES);
+    }
+    let alone = "ReadWriteOncePod";
+    if modes().any(|mode| mode == alone) && modes().any(|mode| mode != alone && KNOWN_MODES.contains(&mode)) {
+        errors.forbidden(path, "may not use ReadWriteOncePod with other access modes");
+    }
 }
 
 /// Where the class was before it had a field.

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
+use super::old_sources;
 use crate::field::{FieldErrorKind, FieldErrors, Path};
 use crate::kinds::common::check::{self, one_of};
 use crate::kinds::common::csi;
-use crate::kinds::common::walk::{get, get_mut, list, map, remove, same, text, text_ptr, texts};
+use crate::kinds::common::storage;
+use crate::kinds::common::walk::{get, get_mut, list, map, remove, same, text, text_ptr};
 use crate::kinds::pod::quantities::quantity;
 use crate::kinds::pod::{affinity, diff, internal, old_volumes, paths};
-
-const ACCESS_MODES: &[&str] = &["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 
 type Check = fn(&mut FieldErrors, &Path<'_>, &Value);
 
@@ -18,24 +18,24 @@ const SOURCES: &[(&str, Check)] = &[
     ("hostPath", host_path),
     ("gcePersistentDisk", old_volumes::gce),
     ("awsElasticBlockStore", old_volumes::aws),
-    ("glusterfs", old_volumes::glusterfs),
+    ("glusterfs", old_sources::glusterfs),
     ("flocker", old_volumes::flocker),
     ("nfs", old_volumes::nfs),
     ("rbd", old_volumes::rbd),
     ("quobyte", old_volumes::quobyte),
     ("cephfs", old_volumes::cephfs),
-    ("iscsi", old_volumes::iscsi),
-    ("cinder", old_volumes::cinder),
+    ("iscsi", old_sources::iscsi),
+    ("cinder", old_sources::cinder),
     ("fc", old_volumes::fc),
     ("flexVolume", old_volumes::flex),
-    ("azureFile", old_volumes::azure_file),
+    ("azureFile", old_sources::azure_file),
     ("vsphereVolume", old_volumes::vsphere),
     ("photonPersistentDisk", old_volumes::photon),
     ("portworxVolume", old_volumes::portworx),
     ("azureDisk", old_volumes::azure_disk),
     ("scaleIO", old_volumes::scale_io),
     ("local", local),
-    ("storageos", old_volumes::storageos),
+    ("storageos", old_sources::storageos),
     ("csi", csi_source),
 ];
 
@@ -57,8 +57,12 @@ pub fn object(object: &Value, errors: &mut FieldErrors) {
             None => errors.required(&path.child("required"), "must specify required node constraints"),
         }
     }
+    if let Some(source) = get(spec, "iscsi") {
+        let name = text(&object["metadata"], "name");
+        old_sources::iscsi_name(errors, &path.child("iscsi"), source, name);
+    }
     sources(spec, &path, errors);
-    let root = get(spec, "hostPath").is_some_and(|host| text(host, "path").trim_matches('/').is_empty());
+    let root = get(spec, "hostPath").is_some_and(|host| is_root(text(host, "path")));
     if root && policy == "Recycle" {
         errors.forbidden(&place, "may not be 'recycle' for a hostPath mount of '/'");
     }
@@ -70,6 +74,11 @@ pub fn object(object: &Value, errors: &mut FieldErrors) {
         one_of(errors, &path.child("volumeMode"), mode, &["Block", "Filesystem"]);
     }
     attributes_class(spec, &path, errors);
+}
+
+/// Whether nothing is left of a path but the root.
+fn is_root(path: &str) -> bool {
+    path.starts_with('/') && path.split('/').all(|part| matches!(part, "" | "."))
 }
 
 fn attributes_class(spec: &Value, path: &Path<'_>, errors: &mut FieldErrors) {
@@ -139,15 +148,7 @@ fn modes(spec: &Value, path: &Path<'_>, errors: &mut FieldErrors) {
     if list(spec, "accessModes").is_empty() {
         errors.required(&path, "");
     }
-    for mode in texts(spec, "accessModes") {
-        one_of(errors, &path, mode, ACCESS_MODES);
-    }
-    let alone = "ReadWriteOncePod";
-    if texts(spec, "accessModes").any(|mode| mode == alone)
-        && texts(spec, "accessModes").any(|mode| mode != alone)
-    {
-        errors.forbidden(&path, "may not use ReadWriteOncePod with other access modes");
-    }
+    storage::check_modes(errors, &path, spec);
 }
 
 fn capacity(spec: &Value, path: &Path<'_>, errors: &mut FieldErrors) {

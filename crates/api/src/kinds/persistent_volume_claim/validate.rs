@@ -33,7 +33,7 @@ pub fn spec(object: &Value, was: Option<&Value>, errors: &mut FieldErrors) {
         // Upstream shows the path of the field where the value belongs, and that prints as nothing.
         if !namespace.is_empty() {
             errors.invalid_shown(&path, "{}", "may not be specified when dataSourceRef.namespace is specified");
-        } else if ["apiGroup", "kind", "name"].iter().any(|key| text(old, key) != text(new, key)) {
+        } else if ["apiGroup", "kind", "name"].iter().any(|key| get(old, key) != get(new, key)) {
             errors.invalid_shown(&path, "{}", "must match dataSourceRef");
         }
     }

@@ -6,10 +6,9 @@ use super::quantities::quantity;
 use crate::field::{FieldErrors, Path};
 use crate::kinds::common::check::{self, bad_text, one_of};
 use crate::kinds::common::label_selector;
+use crate::kinds::common::storage;
 use crate::kinds::common::walk::{at, get, list, text, text_ptr};
 use crate::meta::{names, validate_annotations, validate_labels};
-
-const ACCESS_MODES: &[&str] = &["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
 
 /// What of a claim's metadata makes no sense in a template, in Go's order.
 const NO_METADATA: &[&str] = &[
@@ -49,19 +48,12 @@ pub fn ephemeral(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
 
 /// The spec of a claim, wherever it stands.
 pub fn claim_spec(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
-    let modes = list(spec, "accessModes");
     let place = path.child("accessModes");
-    if modes.is_empty() {
+    if list(spec, "accessModes").is_empty() {
         errors.required(&place, "at least 1 access mode is required");
     }
     label_selector::validate(get(spec, "selector"), false, &path.child("selector"), errors);
-    for mode in modes.iter().filter_map(Value::as_str) {
-        one_of(errors, &place, mode, ACCESS_MODES);
-    }
-    let alone = modes.iter().any(|mode| mode == "ReadWriteOncePod");
-    if alone && modes.iter().any(|mode| mode != "ReadWriteOncePod") {
-        errors.forbidden(&place, "may not use ReadWriteOncePod with other access modes");
-    }
+    storage::check_modes(errors, &place, spec);
     let place = path.child("resources");
     let place = place.key("storage");
     match at(spec, &["resources", "requests", "storage"]).map(quantity) {

@@ -21,7 +21,7 @@ fn partition(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
 }
 
 /// A secret that is named must be named with something.
-fn secret_name(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
+pub fn secret_name(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
     if get(source, "secretRef").is_some_and(|secret| text(secret, "name").is_empty()) {
         errors.required(&path.child("secretRef.name"), "");
     }
@@ -50,11 +50,22 @@ pub fn nfs(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
 
 /// `iscsi`.
 pub fn iscsi(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
+    iscsi_target(errors, path, source, iscsi_fault);
+    iscsi_initiator(errors, path, source, iscsi_fault);
+}
+
+/// The fields of `iscsi` up to the secret, with the words for a name's fault.
+pub fn iscsi_target(
+    errors: &mut FieldErrors,
+    path: &Path<'_>,
+    source: &Value,
+    fault: fn(&str) -> Option<&'static str>,
+) {
     need(errors, path, source, &["targetPortal"]);
     let name = text(source, "iqn");
     if name.is_empty() {
         errors.required(&path.child("iqn"), "");
-    } else if let Some(fault) = iscsi_fault(name) {
+    } else if let Some(fault) = fault(name) {
         bad_text(errors, &path.child("iqn"), name, fault);
     }
     let lun = int(source, "lun");
@@ -65,14 +76,24 @@ pub fn iscsi(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
     if asks && get(source, "secretRef").is_none() {
         errors.required(&path.child("secretRef"), "");
     }
+}
+
+/// Who asks for an `iscsi` volume, with the words for a name's fault.
+pub fn iscsi_initiator(
+    errors: &mut FieldErrors,
+    path: &Path<'_>,
+    source: &Value,
+    fault: fn(&str) -> Option<&'static str>,
+) {
     if let Some(initiator) = text_ptr(source, "initiatorName")
-        && let Some(fault) = iscsi_fault(initiator)
+        && let Some(fault) = fault(initiator)
     {
         bad_text(errors, &path.child("initiatorname"), initiator, fault);
     }
 }
 
-fn iscsi_fault(name: &str) -> Option<&'static str> {
+/// What is wrong with the name of a target or initiator.
+pub fn iscsi_fault(name: &str) -> Option<&'static str> {
     // Any one character, and as many letters and digits.
     let number = |length: usize| {
         let mut rest = name.chars().skip(3);
@@ -106,10 +127,15 @@ fn is_qualified(name: &str) -> bool {
 
 /// The name of the interface is made of the volume's name and the portal.
 pub fn iscsi_name(errors: &mut FieldErrors, path: &Path<'_>, source: &Value, name: &str) {
-    if get(source, "initiatorName").is_some() && name.len() + 1 + text(source, "targetPortal").len() > 64 {
-        let detail = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
+    if let Some(detail) = iscsi_too_long(source, name) {
         bad_text(errors, &path.child("name"), name, detail);
     }
+}
+
+/// What is wrong with the name of the interface.
+pub fn iscsi_too_long(source: &Value, name: &str) -> Option<&'static str> {
+    let length = name.len() + 1 + text(source, "targetPortal").len();
+    (get(source, "initiatorName").is_some() && length > 64).then_some("Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.")
 }
 
 /// `glusterfs`.
