@@ -8,8 +8,7 @@ use super::reply::{Answered, pieces};
 
 /// What stands at the end of an object's head.
 const METADATA: &[u8] = b"\"metadata\":{\"resourceVersion\":\"";
-/// Lists are handed to the network in pieces of about this size, in bytes: what TLS takes at a time. Beyond 128 KiB the
-/// allocator would map and unmap memory for each.
+/// Lists are handed to the network in pieces of about this size, in bytes: about what TLS takes at a time.
 const PIECE: usize = 64 << 10;
 
 /// Writes an object; an item of a list says neither its version nor its kind.
