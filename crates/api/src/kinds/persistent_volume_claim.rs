@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::common::cells::{self, column, wide};
-use super::common::walk::{at, default_text, ensure, get_mut, set, text, text_ptr};
-use super::pod::quantities::{is_whole, quantity};
-use crate::field::FieldErrors;
+use super::common::walk::{default_text, ensure, get_mut, set, text, text_ptr};
+use super::pod::warnings::of_claim;
+use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Rules, Scope, Subresource};
 
 /// The kind's rules.
@@ -113,13 +113,7 @@ impl Kind for PersistentVolumeClaim {
 
     fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
         let mut warnings: Vec<String> = storage::old_annotation(new).into_iter().collect();
-        for key in ["requests", "limits"] {
-            let size = at(&new["spec"], &["resources", key, "storage"]).map(quantity);
-            if let Some(size) = size.filter(|size| !is_whole(*size)) {
-                let words = format!("fractional byte value \"{size}\" is invalid, must be an integer");
-                warnings.push(format!("spec.resources.{key}[storage]: {words}"));
-            }
-        }
+        of_claim(&mut warnings, &Path::new("spec"), &new["spec"]);
         warnings
     }
 }
