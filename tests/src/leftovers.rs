@@ -30,7 +30,9 @@ impl Leftovers {
 
     /// What is here that wasn't there before.
     pub fn since(&self, before: &Leftovers) -> Vec<String> {
-        let new = |now: &BTreeSet<String>, then: &BTreeSet<String>| now.difference(then).cloned().collect::<Vec<_>>();
+        let new = |now: &BTreeSet<String>, then: &BTreeSet<String>| {
+            now.difference(then).cloned().collect::<Vec<_>>()
+        };
         [
             new(&self.mounts, &before.mounts),
             new(&self.cgroups, &before.cgroups),
@@ -51,7 +53,14 @@ fn cgroups() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let root = Path::new("/sys/fs/cgroup");
     let mut places = vec![root.to_owned()];
-    places.extend(std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir()));
+    places.extend(
+        std::fs::read_dir(root)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir()),
+    );
     for place in places {
         for entry in std::fs::read_dir(place).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();

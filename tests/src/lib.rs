@@ -77,7 +77,13 @@ impl Cluster {
     fn of(command: &[&str]) -> Cluster {
         assert!(Path::new("/bin/busybox").exists(), "install Debian's busybox-static: cargo xtask test does");
         let holder = Command::new("unshare")
-            .args(["--net", "/bin/busybox", "sh", "-c", "/bin/busybox ip link set lo up; exec /bin/busybox sleep 100000"])
+            .args([
+                "--net",
+                "/bin/busybox",
+                "sh",
+                "-c",
+                "/bin/busybox ip link set lo up; exec /bin/busybox sleep 100000",
+            ])
             .stdin(Stdio::null())
             .spawn()
             .expect("unshare: tests of nodes need root and util-linux");
@@ -88,7 +94,13 @@ impl Cluster {
             // Until it has its own, the holder is still in ours.
             let netns = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).ok();
             let own = netns(&cluster.holder.id().to_string());
-            own.is_some() && own != netns("self") && cluster.inside("/bin/busybox").args(["ip", "link", "show", "lo"]).output().is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains(",UP"))
+            own.is_some()
+                && own != netns("self")
+                && cluster
+                    .inside("/bin/busybox")
+                    .args(["ip", "link", "show", "lo"])
+                    .output()
+                    .is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains(",UP"))
         });
         cluster.up();
         cluster
@@ -99,7 +111,11 @@ impl Cluster {
     /// # Panics
     /// Where it doesn't get ready; with its log.
     pub fn up(&mut self) {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir().join("cox.log")).expect("a log file");
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.dir().join("cox.log"))
+            .expect("a log file");
         let mut command = self.inside(&cox_binary());
         command.args(&self.command).arg("--data-dir").arg(self.dir());
         command.args(["--no-merge", "--listen", &format!("127.0.0.1:{PORT}")]);
@@ -155,8 +171,10 @@ impl Cluster {
             std::fs::create_dir_all(root.join("bin")).expect("a directory");
             std::fs::create_dir_all(root.join("tmp")).expect("a directory");
             std::fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox");
-            let list = Command::new("/bin/busybox").arg("--list").output().expect("busybox lists its commands");
-            for applet in String::from_utf8_lossy(&list.stdout).lines().filter(|applet| *applet != "busybox") {
+            let list =
+                Command::new("/bin/busybox").arg("--list").output().expect("busybox lists its commands");
+            for applet in String::from_utf8_lossy(&list.stdout).lines().filter(|applet| *applet != "busybox")
+            {
                 std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("a link");
             }
         }
@@ -183,7 +201,13 @@ impl Cluster {
 
     /// Runs a `cox` command.
     pub fn cox_output(&self, args: &[&str]) -> Output {
-        self.inside(&cox_binary()).args(args).arg("--data-dir").arg(self.dir()).stdin(Stdio::null()).output().expect("the binary starts")
+        self.inside(&cox_binary())
+            .args(args)
+            .arg("--data-dir")
+            .arg(self.dir())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the binary starts")
     }
 
     /// Runs a `cox` command that has to succeed; brings what it printed.
@@ -219,7 +243,11 @@ impl Cluster {
     pub fn leftovers(&self) -> Leftovers {
         let mut listed = String::new();
         for command in ["link", "address", "route"] {
-            let out = self.inside("/bin/busybox").args(["ip", command]).output().expect("busybox lists the network");
+            let out = self
+                .inside("/bin/busybox")
+                .args(["ip", command])
+                .output()
+                .expect("busybox lists the network");
             listed.push_str(&String::from_utf8_lossy(&out.stdout));
         }
         Leftovers::of(self.dir()).with_network(&listed)
@@ -233,7 +261,10 @@ impl Cluster {
         command.arg(COMMAND_SECONDS_MAX.to_string()).args(["sh", "-c"]);
         command.arg(format!("kubectl() {{ \"$KUBECTL\" \"$@\"; }}\n{line}")).current_dir(self.dir());
         command.env("KUBECTL", kubectl).env("KUBECONFIG", self.dir().join("admin.kubeconfig"));
-        command.env("KUBECACHEDIR", self.dir().join("kube-cache")).env("KUBECTL_KUBERC", "false").stdin(Stdio::null());
+        command
+            .env("KUBECACHEDIR", self.dir().join("kube-cache"))
+            .env("KUBECTL_KUBERC", "false")
+            .stdin(Stdio::null());
         command
     }
 
@@ -244,9 +275,18 @@ impl Cluster {
     pub fn python(&self, script: &str, end: &str) {
         let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".into());
         let script = format!("{}/python/{script}", env!("CARGO_MANIFEST_DIR"));
-        let out = self.inside(&python).arg(script).env("KUBECONFIG", self.kubeconfig()).output().expect("python starts");
+        let out = self
+            .inside(&python)
+            .arg(script)
+            .env("KUBECONFIG", self.kubeconfig())
+            .output()
+            .expect("python starts");
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
-        assert!(out.status.success() && text.lines().last() == Some(end), "{text}{}", String::from_utf8_lossy(&out.stderr));
+        assert!(
+            out.status.success() && text.lines().last() == Some(end),
+            "{text}{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
     }
 
     /// Runs kubectl; it may fail.
@@ -284,7 +324,11 @@ impl Cluster {
         while !holds(self) {
             if Instant::now() > until {
                 let pods = self.kubectl_output(&["get", "pods,nodes", "-A", "-o", "wide"]);
-                panic!("{what}: not within {seconds} s\n{}\n{}", String::from_utf8_lossy(&pods.stdout), self.log());
+                panic!(
+                    "{what}: not within {seconds} s\n{}\n{}",
+                    String::from_utf8_lossy(&pods.stdout),
+                    self.log()
+                );
             }
             // The interval of looking, not a wait for anything.
             std::thread::park_timeout(Duration::from_millis(50));

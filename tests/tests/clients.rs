@@ -4,7 +4,10 @@ use cox_tests::Cluster;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{Api, AttachParams, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{
+    Api, AttachParams, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, WatchEvent,
+    WatchParams,
+};
 use serde_json::json;
 
 /// The Python client's own types, its watch, exec, and every sort of patch.
@@ -36,7 +39,10 @@ fn kube_rs() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let within = std::time::Duration::from_secs(120);
-            tokio::time::timeout(within, walk(&kubeconfig)).await.expect("in time").map_err(|error| error.to_string())
+            tokio::time::timeout(within, walk(&kubeconfig))
+                .await
+                .expect("in time")
+                .map_err(|error| error.to_string())
         })
     });
     if let Err(error) = walked.join().expect("no assertion failed") {
@@ -47,7 +53,8 @@ fn kube_rs() {
 
 async fn walk(kubeconfig: &std::path::Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let config = kube::config::Kubeconfig::read_from(kubeconfig)?;
-    let config = kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await?;
+    let config =
+        kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default()).await?;
     let client = kube::Client::try_from(config)?;
     let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
     let deployments: Api<Deployment> = Api::default_namespaced(client.clone());
@@ -77,7 +84,9 @@ async fn walk(kubeconfig: &std::path::Path) -> Result<(), Box<dyn std::error::Er
     let name = ready.first().ok_or("no pod")?;
     assert_eq!(pods.logs(name, &LogParams::default()).await?, "started with 1\n");
 
-    let mut process = pods.exec(name, ["sh", "-c", "cat; exit 3"], &AttachParams::default().stdin(true).stderr(false)).await?;
+    let mut process = pods
+        .exec(name, ["sh", "-c", "cat; exit 3"], &AttachParams::default().stdin(true).stderr(false))
+        .await?;
     let (mut stdin, mut stdout) = (process.stdin().ok_or("stdin")?, process.stdout().ok_or("stdout")?);
     let status = process.take_status().ok_or("status")?;
     tokio::io::AsyncWriteExt::write_all(&mut stdin, b"through\n").await?;
@@ -99,10 +108,13 @@ async fn walk(kubeconfig: &std::path::Path) -> Result<(), Box<dyn std::error::Er
     }
     assert_eq!(deployments.get_status("rs").await?.status.and_then(|status| status.ready_replicas), Some(3));
 
-    let applied = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "rs"}, "data": {"apply": "x"}});
+    let applied =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "rs"}, "data": {"apply": "x"}});
     let map = maps.patch("rs", &PatchParams::apply("rs"), &Patch::Apply(&applied)).await?;
     assert_eq!(map.data.map(|data| data.len()), Some(2));
-    let map = maps.patch("rs", &PatchParams::default(), &Patch::Strategic(json!({"data": {"strategic": "x"}}))).await?;
+    let map = maps
+        .patch("rs", &PatchParams::default(), &Patch::Strategic(json!({"data": {"strategic": "x"}})))
+        .await?;
     let keys: Vec<String> = map.data.unwrap_or_default().into_keys().collect();
     assert_eq!(keys, ["a", "apply", "strategic"]);
     deployments.delete("rs", &DeleteParams::foreground()).await?;

@@ -39,7 +39,12 @@ fn writer(cluster: &Cluster, id: usize, stop: Arc<AtomicBool>) -> std::thread::J
             }
             let name = format!("written-{id}-{number}");
             let mut command = std::process::Command::new(kubectl());
-            command.arg("--kubeconfig").arg(&kubeconfig).args(["create", "configmap", &name, "--from-literal=a=b"]);
+            command.arg("--kubeconfig").arg(&kubeconfig).args([
+                "create",
+                "configmap",
+                &name,
+                "--from-literal=a=b",
+            ]);
             let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
             if status.expect("kubectl starts").success() {
                 acknowledged.push(name);
@@ -128,7 +133,8 @@ fn killed_twenty_times_nothing_is_lost_and_nothing_runs_twice() {
 fn loopback(cluster: &Cluster) -> String {
     let mut listed = String::new();
     for command in ["link", "address"] {
-        let out = cluster.inside("/bin/busybox").args(["ip", command, "show", "lo"]).output().expect("busybox");
+        let out =
+            cluster.inside("/bin/busybox").args(["ip", command, "show", "lo"]).output().expect("busybox");
         listed.push_str(&String::from_utf8_lossy(&out.stdout));
     }
     listed

@@ -161,7 +161,8 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
             .filter(|map| map.metadata.name.as_ref().is_some_and(|name| name.starts_with('w')))
             .map(|map| (map.metadata.name.clone().unwrap_or_default(), (number_of(map), revision_of(map))))
             .collect();
-        let now: u64 = list.metadata.resource_version.as_ref().and_then(|text| text.parse().ok()).expect("a revision");
+        let now: u64 =
+            list.metadata.resource_version.as_ref().and_then(|text| text.parse().ok()).expect("a revision");
         let highest = revisions.last().copied().unwrap_or(0);
         assert!(now >= highest, "round {round}: {highest} was acknowledged, and the store is at {now}");
         for (name, known) in known.iter_mut().flatten() {
@@ -178,7 +179,10 @@ fn kill_9_loses_nothing_that_was_acknowledged() {
             }
             known.number = found;
         }
-        assert!(there.keys().all(|name| known.iter().any(|known| known.contains_key(name))), "nobody else writes");
+        assert!(
+            there.keys().all(|name| known.iter().any(|known| known.contains_key(name))),
+            "nobody else writes"
+        );
     }
     println!(
         "{kills} kills in {:.1?}: {} writes acknowledged, {unanswered_done} done without an answer",

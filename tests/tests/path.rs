@@ -24,7 +24,10 @@ fn a_web_app_on_two_nodes() {
     let nodes = cluster.value(&["pods", "-l", "app=web"], "{.items[*].spec.nodeName}");
     assert!(nodes.contains("node-1") && nodes.contains("node-2"), "pods are spread: {nodes}");
     let first = cluster.value(&["pods", "-l", "app=web"], "{.items[0].metadata.name}");
-    assert!(cluster.kubectl(&["logs", &first]).starts_with("hello from web-"), "the config map is in the environment");
+    assert!(
+        cluster.kubectl(&["logs", &first]).starts_with("hello from web-"),
+        "the config map is in the environment"
+    );
 
     // === service ===
     cluster.kubectl(&["run", "client", "--image=busybox:1", "--restart=Never", "--", "sleep", "1000"]);
@@ -52,7 +55,8 @@ fn a_web_app_on_two_nodes() {
     let page = raw(&cluster, "/api/v1/namespaces/default/services/http:web:http/proxy/");
     assert!(page.contains("hello from the config map"), "{page}");
     assert_eq!(raw(&cluster, "/api/v1/nodes/node-2/proxy/healthz"), "ok");
-    let refused = cluster.kubectl_output(&["get", "--raw", "/api/v1/namespaces/default/services/web:81/proxy/"]);
+    let refused =
+        cluster.kubectl_output(&["get", "--raw", "/api/v1/namespaces/default/services/web:81/proxy/"]);
     let refused = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.contains("no service port 81 found for service \"web\""), "{refused}");
 
@@ -78,7 +82,9 @@ fn a_web_app_on_two_nodes() {
     cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"]);
 
     // === the control plane is killed ===
-    let pids = |cluster: &Cluster| cluster.value(&["pods", "-l", "app=web"], "{.items[*].status.containerStatuses[0].containerID}");
+    let pids = |cluster: &Cluster| {
+        cluster.value(&["pods", "-l", "app=web"], "{.items[*].status.containerStatuses[0].containerID}")
+    };
     let running = pids(&cluster);
     for round in 0..5 {
         let name = format!("acknowledged-{round}");
@@ -95,10 +101,20 @@ fn a_web_app_on_two_nodes() {
     // === a node fails ===
     cluster.cox(&["node", "stop", "node-2"]);
     cluster.until("all pods of the app are ready on node-1", 120, |cluster| {
-        let ready = cluster.value(&["deployment", "web"], "{.status.readyReplicas}/{.status.unavailableReplicas}");
-        let list = cluster.kubectl_output(&["get", "pods", "-l", "app=web", "--field-selector", "spec.nodeName=node-1", "--no-headers"]);
+        let ready =
+            cluster.value(&["deployment", "web"], "{.status.readyReplicas}/{.status.unavailableReplicas}");
+        let list = cluster.kubectl_output(&[
+            "get",
+            "pods",
+            "-l",
+            "app=web",
+            "--field-selector",
+            "spec.nodeName=node-1",
+            "--no-headers",
+        ]);
         let text = String::from_utf8_lossy(&list.stdout).into_owned();
-        ready == "4/" && text.lines().filter(|line| line.contains("1/1") && line.contains("Running")).count() == 4
+        ready == "4/"
+            && text.lines().filter(|line| line.contains("1/1") && line.contains("Running")).count() == 4
     });
     cluster.cox(&["node", "start", "node-2"]);
     cluster.kubectl(&["wait", "--for=condition=Ready", "node/node-2", "--timeout=60s"]);
@@ -160,9 +176,23 @@ fn a_pod_lives_as_its_spec_says() {
     assert_eq!(status, "1 3 Burstable");
     let previous = cluster.kubectl(&["logs", "p", "--previous"]);
     assert!(previous.starts_with("from-init\nline-1\n"), "{previous}");
-    let limit = cluster.kubectl(&["exec", "p", "--", "sh", "-c", "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null | head -n 1"]);
+    let limit = cluster.kubectl(&[
+        "exec",
+        "p",
+        "--",
+        "sh",
+        "-c",
+        "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null | head -n 1",
+    ]);
     assert!(limit.trim().is_empty() || limit.trim() == "33554432", "{limit}");
-    let events = cluster.kubectl(&["get", "events", "--field-selector", "involvedObject.name=p", "-o", "jsonpath={.items[*].reason}"]);
+    let events = cluster.kubectl(&[
+        "get",
+        "events",
+        "--field-selector",
+        "involvedObject.name=p",
+        "-o",
+        "jsonpath={.items[*].reason}",
+    ]);
     for reason in ["Scheduled", "Pulled", "Created", "Started"] {
         assert!(events.contains(reason), "{events}");
     }

@@ -43,7 +43,10 @@ fn the_audit_log_has_everything_up_to_the_end_and_the_end_waits_for_nobody_in_va
     let status = cluster.terminate();
     let took = began.elapsed();
     assert!(status.success(), "{status}: {}", cluster.log());
-    assert!(took < Duration::from_secs(8), "{took:?}: requests under way have ten seconds, a watch needs none");
+    assert!(
+        took < Duration::from_secs(8),
+        "{took:?}: requests under way have ten seconds, a watch needs none"
+    );
     // It watches again by itself, and finds nobody.
     let _ = watching.kill();
     let _ = watching.wait();
@@ -60,22 +63,37 @@ fn the_audit_log_has_everything_up_to_the_end_and_the_end_waits_for_nobody_in_va
         found.next().unwrap_or_else(|| panic!("no {resource} {name} in {events:#?}"))
     };
     let map = created("configmaps", "told");
-    assert_eq!((&map["requestObject"]["data"]["k"], &map["responseStatus"]["code"]), (&"v".into(), &201.into()));
+    assert_eq!(
+        (&map["requestObject"]["data"]["k"], &map["responseStatus"]["code"]),
+        (&"v".into(), &201.into())
+    );
     let secret = created("secrets", "untold");
     assert_eq!(secret["level"], "Metadata");
-    assert!(!std::fs::read_to_string(&log).expect("the log").contains("aHVudGVyMg"), "a secret's content is no news");
+    assert!(
+        !std::fs::read_to_string(&log).expect("the log").contains("aHVudGVyMg"),
+        "a secret's content is no news"
+    );
 }
 
 #[test]
 fn the_end_is_announced_for_a_while_and_who_asks_twice_does_not_wait() {
     let mut cluster = Cluster::api_with(&["--shutdown-delay-duration", "600"]);
     cluster.tell_to_end();
-    cluster.until("/readyz to fail", 30, |cluster| !cluster.kubectl_output(&["get", "--raw", "/readyz"]).status.success());
+    cluster.until("/readyz to fail", 30, |cluster| {
+        !cluster.kubectl_output(&["get", "--raw", "/readyz"]).status.success()
+    });
     let ready = cluster.kubectl_output(&["get", "--raw", "/readyz"]);
-    assert!(String::from_utf8_lossy(&ready.stderr).contains("[-]shutdown failed: reason withheld"), "{ready:?}");
+    assert!(
+        String::from_utf8_lossy(&ready.stderr).contains("[-]shutdown failed: reason withheld"),
+        "{ready:?}"
+    );
     assert_eq!(cluster.kubectl(&["get", "--raw", "/livez"]), "ok");
     cluster.kubectl(&["create", "configmap", "served-as-before"]);
     let began = Instant::now();
     let status = cluster.terminate();
-    assert!(!status.success() && began.elapsed() < Duration::from_secs(20), "{status}, {:?}", began.elapsed());
+    assert!(
+        !status.success() && began.elapsed() < Duration::from_secs(20),
+        "{status}, {:?}",
+        began.elapsed()
+    );
 }

@@ -46,7 +46,12 @@ impl Forward {
     /// Starts it; gives the local ports.
     fn start(cluster: &Cluster, websockets: bool, ports: &[&str]) -> (Forward, Vec<u16>) {
         let mut command = kubectl(cluster, websockets, &["port-forward", "--address=127.0.0.1", "pod/p"]);
-        let mut child = command.args(ports).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kubectl starts");
+        let mut child = command
+            .args(ports)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let locals = lines.by_ref().take(ports.len()).map(|line| {
             let line = line.expect("text");
@@ -78,7 +83,8 @@ fn inside<T: Send + 'static>(cluster: &Cluster, work: impl FnOnce() -> T + Send 
     let namespace = cluster.network_namespace();
     let thread = std::thread::spawn(move || {
         let network = Some(rustix::thread::LinkNameSpaceType::Network);
-        rustix::thread::move_into_link_name_space(namespace.as_fd(), network).expect("tests of nodes need root");
+        rustix::thread::move_into_link_name_space(namespace.as_fd(), network)
+            .expect("tests of nodes need root");
         work()
     });
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -45,7 +45,10 @@ impl Demo {
     }
 
     fn cox(&self, args: &[&str]) -> Result<()> {
-        step(Command::new(&self.cox).args(args).arg("--data-dir").arg(&self.data), &format!("cox {}", args.join(" ")))
+        step(
+            Command::new(&self.cox).args(args).arg("--data-dir").arg(&self.data),
+            &format!("cox {}", args.join(" ")),
+        )
     }
 
     fn kubectl(&self, args: &[&str]) -> Result<()> {

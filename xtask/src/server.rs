@@ -42,7 +42,11 @@ impl Raw {
 
     /// Every header of a name.
     pub fn headers_all(&self, name: &str) -> Vec<String> {
-        self.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+        self.headers
+            .get_all(name)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .collect()
     }
 
     /// The body as JSON: an object, the list of a watch's events, or the text as it is.
@@ -53,7 +57,10 @@ impl Raw {
         let stream: Result<Vec<Value>, _> =
             serde_json::Deserializer::from_slice(&self.body).into_iter::<Value>().collect();
         match stream {
-            Ok(mut values) if values.len() == 1 && values[0].get("type").is_none_or(|_| values[0].get("object").is_none()) => {
+            Ok(mut values)
+                if values.len() == 1
+                    && values[0].get("type").is_none_or(|_| values[0].get("object").is_none()) =>
+            {
                 values.remove(0)
             }
             Ok(values) if values.iter().all(|value| value.get("object").is_some()) => Value::Array(values),
@@ -83,8 +90,11 @@ impl Target {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let connector =
-            hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().build();
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_only()
+            .enable_http1()
+            .build();
         let client = Client::builder(TokioExecutor::new()).build(connector);
         Ok(Target { base: base.trim_end_matches('/').to_owned(), token: token.to_owned(), client })
     }

@@ -27,7 +27,10 @@ pub fn python() -> Result<PathBuf> {
     if !python.exists() || !imports()? {
         eprintln!("installing the Python client (PyPI's kubernetes) into {}", venv.display());
         if !pip_install(&venv, "kubernetes")? || !imports()? {
-            bail!("PyPI's kubernetes could not be installed into {}: see whether pip reaches its index", venv.display());
+            bail!(
+                "PyPI's kubernetes could not be installed into {}: see whether pip reaches its index",
+                venv.display()
+            );
         }
     }
     Ok(python)
@@ -42,7 +45,13 @@ fn pip_install(venv: &Path, package: &str) -> Result<bool> {
 fn apt(package: &str) -> Result<()> {
     eprintln!("installing {package} (apt-get)");
     // The lists may be there already.
-    let install = || quiet(Command::new("apt-get").args(["install", "-y", "-qq", package]).env("DEBIAN_FRONTEND", "noninteractive"));
+    let install = || {
+        quiet(
+            Command::new("apt-get")
+                .args(["install", "-y", "-qq", package])
+                .env("DEBIAN_FRONTEND", "noninteractive"),
+        )
+    };
     if !install()? {
         quiet(Command::new("apt-get").args(["update", "-qq"]))?;
         if !install()? {

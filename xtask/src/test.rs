@@ -20,7 +20,8 @@ pub async fn run() -> Result<()> {
     let python = setup::python()?;
     let cox = std::path::absolute(server::build(false)?)?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let nextest = Command::new(&cargo).args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
+    let nextest =
+        Command::new(&cargo).args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
     let mut command = Command::new(&cargo);
     if nextest {
         command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);

@@ -101,8 +101,9 @@ fn every(span: &str) -> Option<i64> {
     let mut seconds = 0.0;
     while !rest.is_empty() && unsigned != "0" {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let unit_end =
-            rest[digits..].find(|c: char| c.is_ascii_digit() || c == '.').map_or(rest.len(), |end| digits + end);
+        let unit_end = rest[digits..]
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .map_or(rest.len(), |end| digits + end);
         let unit = match &rest[digits..unit_end] {
             "ns" => 1e-9,
             "us" | "µs" => 1e-6,
@@ -119,7 +120,10 @@ fn every(span: &str) -> Option<i64> {
         return None;
     }
     let seconds = if span.starts_with('-') { -seconds } else { seconds };
-    #[allow(clippy::cast_possible_truncation, reason = "parts of a second are dropped, and huge spans are as good as never")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "parts of a second are dropped, and huge spans are as good as never"
+    )]
     Some((seconds as i64).max(1))
 }
 
@@ -186,7 +190,9 @@ fn number(text: &str, names: &[&str], first: u32) -> Result<u32, String> {
     if let Some((_, number)) = named {
         return Ok(number);
     }
-    let fault = |words: &str| Err(format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: {words}"));
+    let fault = |words: &str| {
+        Err(format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: {words}"))
+    };
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return fault("invalid syntax");
@@ -222,7 +228,9 @@ mod tests {
 
     #[test]
     fn fields_become_bits() {
-        let Ok(Schedule::Fields(fields)) = Schedule::parse("0,15,30 8-18/2 ? JAN,feb MON-FRI") else { panic!() };
+        let Ok(Schedule::Fields(fields)) = Schedule::parse("0,15,30 8-18/2 ? JAN,feb MON-FRI") else {
+            panic!()
+        };
         assert_eq!(fields.minutes, 1 | 1 << 15 | 1 << 30);
         assert_eq!(fields.hours, (8..=18).step_by(2).fold(0, |bits, hour| bits | 1 << hour));
         assert_eq!((fields.days, fields.any_day), ((1 << 32) - 2, true));

@@ -39,7 +39,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     let url = format!("https://{}", listener.local_addr()?);
     write_private(&dir.join("admin.token"), token.as_bytes())?;
-    let text = kubeconfig("cox", &url, pki.ca_pem(), &Credentials { token: Some(&token), ..Credentials::default() });
+    let text =
+        kubeconfig("cox", &url, pki.ca_pem(), &Credentials { token: Some(&token), ..Credentials::default() });
     write_private(&dir.join("admin.kubeconfig"), text.as_bytes())?;
     println!("{url}");
     serve(server, listener, tls).await;

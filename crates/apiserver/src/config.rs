@@ -24,7 +24,8 @@ impl ServiceRange {
     /// # Errors
     /// Where it is no IPv4 network of 8 to 30 bits.
     pub fn parse(text: &str) -> Result<ServiceRange, Error> {
-        let refuse = |reason: &str| Error::Config { field: "serviceCIDR", reason: format!("{text}: {reason}") };
+        let refuse =
+            |reason: &str| Error::Config { field: "serviceCIDR", reason: format!("{text}: {reason}") };
         let (address, prefix) = text.split_once('/').ok_or_else(|| refuse("not a network"))?;
         let address: Ipv4Addr = address.parse().map_err(|_| refuse("not an IPv4 network"))?;
         let prefix: u8 = prefix.parse().map_err(|_| refuse("not a prefix length"))?;

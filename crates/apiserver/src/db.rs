@@ -113,9 +113,7 @@ pub(crate) fn failure(error: &Error) -> Status {
         )
         .with_details(json!({"retryAfterSeconds": 1})),
         Error::TooSlow { .. } => Status::expired("the watch was too slow to take its events"),
-        Error::ReadOnly(_) | Error::Closed => {
-            Status::new(503, Reason::ServiceUnavailable, error.to_string())
-        }
+        Error::ReadOnly(_) | Error::Closed => Status::new(503, Reason::ServiceUnavailable, error.to_string()),
         other => Status::internal(other),
     }
 }

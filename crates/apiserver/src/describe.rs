@@ -9,9 +9,10 @@ use cox_store::Describe;
 pub fn describe() -> Describe {
     Arc::new(|key, value| {
         let path = key.strip_prefix("/registry/").unwrap_or(key);
-        let kind = kinds::ALL
-            .iter()
-            .find(|kind| kind.stored_as().is_none() && path.strip_prefix(kind.info().store_prefix).is_some_and(|rest| rest.starts_with('/')));
+        let kind = kinds::ALL.iter().find(|kind| {
+            kind.stored_as().is_none()
+                && path.strip_prefix(kind.info().store_prefix).is_some_and(|rest| rest.starts_with('/'))
+        });
         let fields = kind.map(|kind| kind.selectable(value)).unwrap_or_default();
         Header::of(value, fields)
     })

@@ -59,7 +59,9 @@ pub(crate) fn special(group: &str, plural: &str, subresource: &str) -> Option<&'
     crate::sub::SPECIAL
         .iter()
         .find(|(known_group, known_plural, known_sub, _)| {
-            *known_group == group && (*known_plural == plural || *known_plural == "*") && *known_sub == subresource
+            *known_group == group
+                && (*known_plural == plural || *known_plural == "*")
+                && *known_sub == subresource
         })
         .map(|(_, _, _, special)| *special)
 }

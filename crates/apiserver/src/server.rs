@@ -178,7 +178,8 @@ impl ApiServer {
     /// nothing that all tasks share.
     pub(crate) fn until_draining(self: &Arc<Self>) -> impl Future<Output = ()> + Send + Unpin + use<> {
         let server = self.clone();
-        let one: FuturesUnordered<_> = [async move { server.service.drain.until_begun().await }].into_iter().collect();
+        let one: FuturesUnordered<_> =
+            [async move { server.service.drain.until_begun().await }].into_iter().collect();
         one.into_future().map(|_| ())
     }
 

@@ -93,7 +93,11 @@ impl ControllerManager {
             crate::clusterroleaggregation::run,
         );
         manager.spawn("disruption-controller", "disruption-controller", crate::disruption::run);
-        manager.spawn("ttl-after-finished-controller", "ttl-after-finished-controller", crate::ttlafterfinished::run);
+        manager.spawn(
+            "ttl-after-finished-controller",
+            "ttl-after-finished-controller",
+            crate::ttlafterfinished::run,
+        );
         manager.spawn("endpoints-controller", "endpoint-controller", crate::endpoints::run);
         manager.spawn("endpointslice-controller", "endpointslice-controller", |context| {
             crate::endpointslice::run(context, ENDPOINTS_PER_SLICE)
@@ -103,7 +107,11 @@ impl ControllerManager {
             "pvc-protection-controller",
             crate::protection::claims,
         );
-        manager.spawn("persistentvolume-protection-controller", "pv-protection-controller", crate::protection::volumes);
+        manager.spawn(
+            "persistentvolume-protection-controller",
+            "pv-protection-controller",
+            crate::protection::volumes,
+        );
         manager.spawn(
             "volumeattributesclass-protection-controller",
             "volumeattributesclass-protection-controller",
@@ -113,8 +121,11 @@ impl ControllerManager {
         manager.spawn("garbage-collector-controller", "generic-garbage-collector", crate::garbage::run);
         manager.spawn(SERVICE_ACCOUNTS, "service-account-controller", crate::serviceaccount::run);
         manager.spawn("taint-eviction-controller", "node-controller", crate::tainteviction::run);
-        manager.spawn("node-lifecycle-controller", "node-controller", |context| crate::nodelifecycle::run(context, grace));
-        manager.spawn("node-ipam-controller", "node-controller", |context| crate::nodeipam::run(context, cidr));
+        manager.spawn("node-lifecycle-controller", "node-controller", |context| {
+            crate::nodelifecycle::run(context, grace)
+        });
+        manager
+            .spawn("node-ipam-controller", "node-controller", |context| crate::nodeipam::run(context, cidr));
         manager.spawn("pod-garbage-collector-controller", "pod-garbage-collector", |context| {
             crate::podgc::run(context, threshold)
         });
@@ -151,7 +162,11 @@ mod tests {
     #[test]
     fn controllers_are_chosen_as_by_upstreams_flag() {
         let runs = |entries: &[&str], name: &str| {
-            ControllerConfig { controllers: entries.iter().map(|&e| e.into()).collect(), ..Default::default() }.runs(name)
+            ControllerConfig {
+                controllers: entries.iter().map(|&e| e.into()).collect(),
+                ..Default::default()
+            }
+            .runs(name)
         };
         assert!(runs(&["*"], "job-controller"));
         assert!(!runs(&["*", "-job-controller"], "job-controller"));

@@ -1,7 +1,7 @@
 //! Events about pods, their containers and the node.
 
-use cox_client::{EventRecorder, EventType};
 use cox_client::events::reference;
+use cox_client::{EventRecorder, EventType};
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod};
 
 use crate::pod::spec;
@@ -35,7 +35,14 @@ impl Events {
 
     /// About the node: upstream refers to it by its name as uid.
     pub(crate) fn node(&self, name: &str, kind: &str, reason: &'static str, message: &str) {
-        let node = Node { metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta { name: Some(name.into()), uid: Some(name.into()), ..Default::default() }, ..Node::default() };
+        let node = Node {
+            metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+                name: Some(name.into()),
+                uid: Some(name.into()),
+                ..Default::default()
+            },
+            ..Node::default()
+        };
         self.0.event(&node, sort(kind), reason, message);
     }
 }

@@ -11,12 +11,16 @@ use tokio::net::TcpStream;
 /// Whether the service at this address says that it is serving.
 pub(crate) async fn check(host: &str, port: u16, service: &str, timeout: Duration) -> Result<(), String> {
     let call = async {
-        let stream = TcpStream::connect((host, port))
-            .await
-            .map_err(|error| format!("timeout: failed to connect service \"{host}:{port}\" within {}s: {error}", timeout.as_secs()))?;
-        let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .map_err(|error| error.to_string())?;
+        let stream = TcpStream::connect((host, port)).await.map_err(|error| {
+            format!(
+                "timeout: failed to connect service \"{host}:{port}\" within {}s: {error}",
+                timeout.as_secs()
+            )
+        })?;
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .map_err(|error| error.to_string())?;
         let request = hyper::Request::builder()
             .method("POST")
             .uri(format!("http://{host}:{port}/grpc.health.v1.Health/Check"))
@@ -28,9 +32,16 @@ pub(crate) async fn check(host: &str, port: u16, service: &str, timeout: Duratio
         let exchange = async {
             let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
             let failed = |headers: &hyper::HeaderMap| {
-                let code = headers.get("grpc-status").and_then(|code| code.to_str().ok()).unwrap_or("0").to_owned();
-                let text = headers.get("grpc-message").and_then(|text| text.to_str().ok()).unwrap_or_default().to_owned();
-                (code != "0").then(|| format!("error: health rpc probe failed: rpc error: code = {code} desc = {text}"))
+                let code =
+                    headers.get("grpc-status").and_then(|code| code.to_str().ok()).unwrap_or("0").to_owned();
+                let text = headers
+                    .get("grpc-message")
+                    .and_then(|text| text.to_str().ok())
+                    .unwrap_or_default()
+                    .to_owned();
+                (code != "0").then(|| {
+                    format!("error: health rpc probe failed: rpc error: code = {code} desc = {text}")
+                })
             };
             if let Some(error) = failed(response.headers()) {
                 return Err(error);
@@ -54,9 +65,9 @@ pub(crate) async fn check(host: &str, port: u16, service: &str, timeout: Duratio
             ended = &mut connection => Err(ended.err().map_or_else(|| "connection closed".to_owned(), |error| error.to_string())),
         }
     };
-    tokio::time::timeout(timeout, call)
-        .await
-        .unwrap_or_else(|_| Err(format!("timeout: health rpc did not complete within {}s", timeout.as_secs())))
+    tokio::time::timeout(timeout, call).await.unwrap_or_else(|_| {
+        Err(format!("timeout: health rpc did not complete within {}s", timeout.as_secs()))
+    })
 }
 
 /// `HealthCheckRequest { service }` in a gRPC frame.

@@ -13,7 +13,13 @@ use crate::node::Node;
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs a hook to its end.
-pub(crate) async fn run(node: &Node, id: &ContainerId, container: &Container, hook: &LifecycleHandler, ip: &str) -> Result<(), String> {
+pub(crate) async fn run(
+    node: &Node,
+    id: &ContainerId,
+    container: &Container,
+    hook: &LifecycleHandler,
+    ip: &str,
+) -> Result<(), String> {
     if let Some(exec) = &hook.exec {
         let command = exec.command.clone().unwrap_or_default();
         return match node.runtime.exec_sync(id, &command, None).await {
@@ -61,12 +67,22 @@ pub(crate) fn port(port: &IntOrString, container: &Container) -> Result<u16, Str
 }
 
 /// An HTTP request as probes and hooks make it; the status and the first bytes of the body.
-pub(crate) async fn http_get(get: &HTTPGetAction, container: &Container, ip: &str, timeout: Duration) -> Result<(u16, String), String> {
+pub(crate) async fn http_get(
+    get: &HTTPGetAction,
+    container: &Container,
+    ip: &str,
+    timeout: Duration,
+) -> Result<(u16, String), String> {
     let host = get.host.as_deref().filter(|host| !host.is_empty()).unwrap_or(ip);
     let port = port(&get.port, container)?;
     let path = get.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    let headers: Vec<(&str, &str)> = get.http_headers.iter().flatten().map(|header| (header.name.as_str(), header.value.as_str())).collect();
+    let headers: Vec<(&str, &str)> = get
+        .http_headers
+        .iter()
+        .flatten()
+        .map(|header| (header.name.as_str(), header.value.as_str()))
+        .collect();
     let tls = get.scheme.as_deref() == Some("HTTPS");
     crate::http::get(host, port, &path, &headers, tls, timeout).await
 }

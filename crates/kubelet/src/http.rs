@@ -17,31 +17,50 @@ use cox_sys::dial_error_text;
 const BODY_BYTES_MAX: usize = 10 * 1024;
 
 /// Requests a path; brings the status and the beginning of the body.
-pub(crate) async fn get(host: &str, port: u16, path: &str, headers: &[(&str, &str)], tls: bool, timeout: Duration) -> Result<(u16, String), String> {
+pub(crate) async fn get(
+    host: &str,
+    port: u16,
+    path: &str,
+    headers: &[(&str, &str)],
+    tls: bool,
+    timeout: Duration,
+) -> Result<(u16, String), String> {
     let url = format!("{}://{host}:{port}{path}", if tls { "https" } else { "http" });
     let answer = async {
         let stream = TcpStream::connect((host, port)).await;
-        let stream = stream.map_err(|error| format!("Get \"{url}\": {}", dial_error_text(format_args!("{host}:{port}"), &error)))?;
+        let stream = stream.map_err(|error| {
+            format!("Get \"{url}\": {}", dial_error_text(format_args!("{host}:{port}"), &error))
+        })?;
         if tls {
             let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
             let connector = tokio_rustls::TlsConnector::from(Arc::new(trusting_config()?));
-            let stream = connector.connect(name, stream).await.map_err(|error| format!("Get \"{url}\": {error}"))?;
+            let stream =
+                connector.connect(name, stream).await.map_err(|error| format!("Get \"{url}\": {error}"))?;
             request(stream, host, port, path, headers).await
         } else {
             request(stream, host, port, path, headers).await
         }
     };
     tokio::time::timeout(timeout, answer).await.unwrap_or_else(|_| {
-        Err(format!("Get \"{url}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"))
+        Err(format!(
+            "Get \"{url}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        ))
     })
 }
 
-async fn request<S>(stream: S, host: &str, port: u16, path: &str, headers: &[(&str, &str)]) -> Result<(u16, String), String>
+async fn request<S>(
+    stream: S,
+    host: &str,
+    port: u16,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<(u16, String), String>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
     let mut request = hyper::Request::builder().method("GET").uri(path);
     let given = |name: &str| headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
     if !given("host") {
@@ -62,7 +81,8 @@ where
         let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
-        let text = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
+        let text =
+            body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()).unwrap_or_default();
         Ok((status, text))
     };
     tokio::pin!(exchange);

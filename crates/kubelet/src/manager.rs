@@ -16,10 +16,10 @@ use crate::events::Events;
 use crate::node::Node;
 use crate::pod::spec;
 use crate::pod::status::NodeFacts;
+use crate::server::Server;
 use crate::sources::ApiSources;
 use crate::userns::IdRanges;
 use crate::worker::{Desired, Worker};
-use crate::server::Server;
 use crate::{register, services};
 
 /// What can go wrong when a kubelet starts.
@@ -72,7 +72,9 @@ impl Kubelet {
     /// Where the node's directories or the runtime can't be used.
     pub async fn start(parts: Parts) -> Result<Kubelet, Error> {
         let Parts { env, config, client, proxy_client, runtime, network } = parts;
-        let open = |path: &std::path::Path| IdRanges::open(path).map_err(|source| Error::Directory { path: path.to_owned(), source });
+        let open = |path: &std::path::Path| {
+            IdRanges::open(path).map_err(|source| Error::Directory { path: path.to_owned(), source })
+        };
         let id_ranges = open(&config.root_dir.join("userns"))?;
         let informers = SharedInformers::new(client.clone(), env.clone());
         let recorder = EventRecorder::new(client.clone(), &env, "kubelet", &config.node_name);
@@ -189,7 +191,13 @@ async fn reconcile(node: &Node, pods: &Reader<Pod>, found: &BTreeMap<String, Vec
     }
 }
 
-fn hand(node: &Arc<Node>, workers: &mut BTreeMap<String, Entry>, pod: Arc<Pod>, gone: bool, found: Vec<SandboxId>) {
+fn hand(
+    node: &Arc<Node>,
+    workers: &mut BTreeMap<String, Entry>,
+    pod: Arc<Pod>,
+    gone: bool,
+    found: Vec<SandboxId>,
+) {
     let uid = spec::uid(&pod).to_owned();
     if let Some(entry) = workers.get(&uid) {
         // A worker that has just finished doesn't need to know.
@@ -206,9 +214,16 @@ fn hand(node: &Arc<Node>, workers: &mut BTreeMap<String, Entry>, pod: Arc<Pod>, 
     workers.insert(uid, Entry { desired, wake, task });
 }
 
-async fn wake(node: &Node, workers: &BTreeMap<String, Entry>, owner_of: &mut BTreeMap<SandboxId, String>, event: RuntimeEvent) {
+async fn wake(
+    node: &Node,
+    workers: &BTreeMap<String, Entry>,
+    owner_of: &mut BTreeMap<SandboxId, String>,
+    event: RuntimeEvent,
+) {
     let sandbox = match event {
-        RuntimeEvent::ContainerExited { sandbox, .. } | RuntimeEvent::SandboxGone { sandbox } | RuntimeEvent::ContainerStarted { sandbox, .. } => sandbox,
+        RuntimeEvent::ContainerExited { sandbox, .. }
+        | RuntimeEvent::SandboxGone { sandbox }
+        | RuntimeEvent::ContainerStarted { sandbox, .. } => sandbox,
         RuntimeEvent::Missed => {
             workers.values().for_each(|entry| entry.wake.notify_one());
             return;

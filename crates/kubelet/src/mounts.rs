@@ -22,7 +22,8 @@ pub(crate) fn mount_tmpfs(path: &Path, bytes: Option<i64>) -> io::Result<()> {
     if let Some(size) = &size {
         options.push(("size", size));
     }
-    let mount = cox_sys::mount::new_filesystem("tmpfs", &options, cox_sys::mount::NOSUID | cox_sys::mount::NODEV)?;
+    let mount =
+        cox_sys::mount::new_filesystem("tmpfs", &options, cox_sys::mount::NOSUID | cox_sys::mount::NODEV)?;
     let target = std::fs::File::open(path)?;
     cox_sys::mount::attach(mount.as_fd(), target.as_fd())
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use cox_runtime::{ContainerId, RuntimeError};
 use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 
-use cox_sys::dial_error_text;
 use crate::hook;
 use crate::node::Node;
+use cox_sys::dial_error_text;
 
 /// Which probe of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,9 @@ where
     F: Fn(Verdict) -> R + Send,
     R: Future<Output = ()> + Send,
 {
-    let seconds = |value: Option<i32>, default: i32| Duration::from_secs(value.unwrap_or(default).max(0).unsigned_abs().into());
+    let seconds = |value: Option<i32>, default: i32| {
+        Duration::from_secs(value.unwrap_or(default).max(0).unsigned_abs().into())
+    };
     let period = seconds(probe.period_seconds, 10).max(Duration::from_secs(1));
     let timeout = seconds(probe.timeout_seconds, 1).max(Duration::from_secs(1));
     node.env.sleep(seconds(probe.initial_delay_seconds, 0)).await;
@@ -115,7 +117,8 @@ where
                     target.declared.name,
                     sort.shown().to_lowercase()
                 );
-                report(Verdict::Kill { message, grace_seconds: probe.termination_grace_period_seconds }).await;
+                report(Verdict::Kill { message, grace_seconds: probe.termination_grace_period_seconds })
+                    .await;
                 return;
             }
         }
@@ -143,7 +146,11 @@ async fn once(node: &Node, probe: &Probe, target: &Target, timeout: Duration) ->
     }
     if let Some(get) = &probe.http_get {
         let (status, _) = hook::http_get(get, &target.declared, &target.ip, timeout).await?;
-        return if (200..400).contains(&status) { Ok(()) } else { Err(format!("HTTP probe failed with statuscode: {status}")) };
+        return if (200..400).contains(&status) {
+            Ok(())
+        } else {
+            Err(format!("HTTP probe failed with statuscode: {status}"))
+        };
     }
     if let Some(socket) = &probe.tcp_socket {
         let port = hook::port(&socket.port, &target.declared)?;
@@ -171,7 +178,8 @@ mod tests {
     fn thresholds_count_in_a_row() {
         let probe = Probe { success_threshold: Some(2), failure_threshold: Some(3), ..Probe::default() };
         let mut counter = Counter::new(&probe);
-        let said: Vec<_> = [true, false, true, true, false, false, false, false].map(|result| counter.take(result)).into();
+        let said: Vec<_> =
+            [true, false, true, true, false, false, false, false].map(|result| counter.take(result)).into();
         assert_eq!(said, [None, None, None, Some(true), None, None, Some(false), Some(false)]);
     }
 }

@@ -53,7 +53,11 @@ async fn try_register(node: &Node) -> cox_client::Result<()> {
     let known: Option<Arc<ApiNode>> = node.client.find("", name).await?;
     if known.is_none() {
         let fresh = ApiNode {
-            metadata: ObjectMeta { name: Some(name.clone()), labels: Some(labels(&node.config)), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                labels: Some(labels(&node.config)),
+                ..ObjectMeta::default()
+            },
             spec: Some(NodeSpec {
                 taints: (!node.config.taints.is_empty()).then(|| {
                     let taint = |taint: &crate::Taint| Taint {
@@ -125,7 +129,13 @@ async fn renew(node: &Node) -> cox_client::Result<()> {
             name: Some(name.clone()),
             namespace: Some(LEASE_NAMESPACE.into()),
             owner_references: owner.and_then(|owner| owner.metadata.uid.clone()).map(|uid| {
-                vec![OwnerReference { api_version: "v1".into(), kind: "Node".into(), name: name.clone(), uid, ..OwnerReference::default() }]
+                vec![OwnerReference {
+                    api_version: "v1".into(),
+                    kind: "Node".into(),
+                    name: name.clone(),
+                    uid,
+                    ..OwnerReference::default()
+                }]
             }),
             ..ObjectMeta::default()
         },
@@ -166,7 +176,9 @@ fn status(node: &Node, before: Option<&NodeStatus>) -> NodeStatus {
             NodeAddress { type_: "InternalIP".into(), address: config.node_ip.to_string() },
             NodeAddress { type_: "Hostname".into(), address: config.node_name.clone() },
         ]),
-        daemon_endpoints: Some(NodeDaemonEndpoints { kubelet_endpoint: Some(DaemonEndpoint { port: i32::from(config.port) }) }),
+        daemon_endpoints: Some(NodeDaemonEndpoints {
+            kubelet_endpoint: Some(DaemonEndpoint { port: i32::from(config.port) }),
+        }),
         node_info: Some(NodeSystemInfo {
             architecture: machine.architecture.clone(),
             boot_id: machine.boot_id.clone(),
@@ -185,7 +197,11 @@ fn status(node: &Node, before: Option<&NodeStatus>) -> NodeStatus {
 }
 
 fn amounts(amounts: &Allocatable) -> BTreeMap<String, Quantity> {
-    let cpu = if amounts.cpu_milli % 1000 == 0 { format!("{}", amounts.cpu_milli / 1000) } else { format!("{}m", amounts.cpu_milli) };
+    let cpu = if amounts.cpu_milli % 1000 == 0 {
+        format!("{}", amounts.cpu_milli / 1000)
+    } else {
+        format!("{}m", amounts.cpu_milli)
+    };
     [
         ("cpu", cpu),
         ("memory", format!("{}Ki", amounts.memory_bytes / 1024)),
@@ -219,7 +235,9 @@ fn conditions(node: &Node, before: Option<&NodeStatus>) -> Vec<NodeCondition> {
                 reason: Some(reason.into()),
                 message: Some(message.into()),
                 last_heartbeat_time: Some(Time(now)),
-                last_transition_time: old.and_then(|old| old.last_transition_time.clone()).or(Some(Time(now))),
+                last_transition_time: old
+                    .and_then(|old| old.last_transition_time.clone())
+                    .or(Some(Time(now))),
             }
         })
         .collect()

@@ -65,12 +65,14 @@ pub(crate) fn qos(pod: &Pod) -> Qos {
         _ => {}
     }
     let all: Vec<&Container> = spec::inits(pod).iter().chain(spec::mains(pod)).collect();
-    let named = |container: &&Container, name| request(container, name).is_some() || limit(container, name).is_some();
+    let named =
+        |container: &&Container, name| request(container, name).is_some() || limit(container, name).is_some();
     if !all.iter().any(|container| named(container, "cpu") || named(container, "memory")) {
         return Qos::BestEffort;
     }
     let exact = |container: &Container, name| {
-        limit(container, name).is_some_and(|limit| request(container, name).is_none_or(|request| request == limit))
+        limit(container, name)
+            .is_some_and(|limit| request(container, name).is_none_or(|request| request == limit))
     };
     if all.iter().all(|container| exact(container, "cpu") && exact(container, "memory")) {
         Qos::Guaranteed
@@ -100,7 +102,8 @@ fn quota(milli: i64) -> i64 {
 
 /// The limits of a container.
 pub(crate) fn container(container: &Container, pids_max: Option<i64>) -> Resources {
-    let cpu_request = request(container, "cpu").or_else(|| limit(container, "cpu")).map_or(0, |cpu| cpu.milli_value());
+    let cpu_request =
+        request(container, "cpu").or_else(|| limit(container, "cpu")).map_or(0, |cpu| cpu.milli_value());
     Resources {
         cpu_shares: Some(shares(cpu_request)),
         cpu_quota_us: Some(limit(container, "cpu").map_or(-1, |cpu| quota(cpu.milli_value()))),
@@ -142,7 +145,9 @@ pub(crate) fn pod(pod: &Pod) -> Resources {
         |cpu| cpu.milli_value(),
     );
     let cpu_limit = own_limit("cpu").map(|cpu| cpu.milli_value()).or_else(|| {
-        all().all(|c| limit(c, "cpu").is_some()).then(|| pod_sum(pod, |c| milli(limit(c, "cpu")), milli(overhead("cpu"))))
+        all()
+            .all(|c| limit(c, "cpu").is_some())
+            .then(|| pod_sum(pod, |c| milli(limit(c, "cpu")), milli(overhead("cpu"))))
     });
     let memory_limit = own_limit("memory").map(|memory| memory.value()).or_else(|| {
         all()
@@ -170,7 +175,8 @@ pub(crate) fn oom_score_adj(pod: &Pod, container: &Container, allocatable: &Allo
         Qos::BestEffort => 1000,
         Qos::Burstable => {
             let memory = request(container, "memory").map_or(0, |memory| memory.value());
-            let adjust = 1000 - (1000 * i128::from(memory) / i128::from(allocatable.memory_bytes.max(1))) as i32;
+            let adjust =
+                1000 - (1000 * i128::from(memory) / i128::from(allocatable.memory_bytes.max(1))) as i32;
             // Above every Guaranteed pod and below every BestEffort one.
             adjust.clamp(3, 999)
         }
@@ -183,7 +189,11 @@ pub(crate) fn field(
     reference: &ResourceFieldSelector,
     allocatable: &Allocatable,
 ) -> Result<String, String> {
-    let divisor = reference.divisor.as_ref().and_then(|divisor| divisor.0.parse::<Quantity>().ok()).filter(|d| !d.is_zero());
+    let divisor = reference
+        .divisor
+        .as_ref()
+        .and_then(|divisor| divisor.0.parse::<Quantity>().ok())
+        .filter(|d| !d.is_zero());
     let (which, name) = reference.resource.split_once('.').unwrap_or(("", &reference.resource));
     let whole = match name {
         "cpu" => Some(allocatable.cpu_milli),
@@ -192,7 +202,9 @@ pub(crate) fn field(
         _ if name.starts_with("hugepages-") => Some(0),
         _ => None,
     };
-    let Some(whole) = whole else { return Err(format!("unsupported container resource : {}", reference.resource)) };
+    let Some(whole) = whole else {
+        return Err(format!("unsupported container resource : {}", reference.resource));
+    };
     let asked = match which {
         "limits" => limit(container, name),
         "requests" => request(container, name).or_else(|| limit(container, name)),
@@ -227,7 +239,8 @@ mod tests {
 
     #[test]
     fn absent_limits_are_the_nodes() {
-        let allocatable = Allocatable { cpu_milli: 1500, memory_bytes: 1 << 30, ephemeral_storage_bytes: 1, pods: 1 };
+        let allocatable =
+            Allocatable { cpu_milli: 1500, memory_bytes: 1 << 30, ephemeral_storage_bytes: 1, pods: 1 };
         let reference = |resource: &str, divisor: &str| ResourceFieldSelector {
             resource: resource.into(),
             divisor: Some(Text(divisor.into())),

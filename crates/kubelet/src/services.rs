@@ -40,10 +40,15 @@ pub(crate) async fn run(env: Env, informers: SharedInformers, network: NodeNetwo
 }
 
 /// What the node has to forward. Pure.
-pub(crate) fn desired(services: &[Arc<Service>], slices: &[Arc<EndpointSlice>], node: &str) -> BTreeMap<ServicePortKey, ServicePort> {
+pub(crate) fn desired(
+    services: &[Arc<Service>],
+    slices: &[Arc<EndpointSlice>],
+    node: &str,
+) -> BTreeMap<ServicePortKey, ServicePort> {
     let mut endpoints: BTreeMap<(&str, &str), Vec<&EndpointSlice>> = BTreeMap::new();
     for slice in slices {
-        let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get("kubernetes.io/service-name"));
+        let service =
+            slice.metadata.labels.as_ref().and_then(|labels| labels.get("kubernetes.io/service-name"));
         if let (Some(namespace), Some(service)) = (&slice.metadata.namespace, service)
             && slice.address_type == "IPv4"
         {
@@ -52,26 +57,47 @@ pub(crate) fn desired(services: &[Arc<Service>], slices: &[Arc<EndpointSlice>], 
     }
     let mut result = BTreeMap::new();
     for service in services {
-        let (Some(namespace), Some(name), Some(spec)) = (&service.metadata.namespace, &service.metadata.name, &service.spec) else { continue };
+        let (Some(namespace), Some(name), Some(spec)) =
+            (&service.metadata.namespace, &service.metadata.name, &service.spec)
+        else {
+            continue;
+        };
         let ips: Vec<IpAddr> = spec.cluster_ips.iter().flatten().filter_map(|ip| ip.parse().ok()).collect();
         if ips.is_empty() || spec.type_.as_deref() == Some("ExternalName") {
             continue;
         }
-        let slices = endpoints.get(&(namespace.as_str(), name.as_str())).map(Vec::as_slice).unwrap_or_default();
-        let ingress = service.status.as_ref().and_then(|status| status.load_balancer.as_ref()?.ingress.as_ref());
-        let policy = |policy: Option<&str>| if policy == Some("Local") { TrafficPolicy::Local } else { TrafficPolicy::Cluster };
+        let slices =
+            endpoints.get(&(namespace.as_str(), name.as_str())).map(Vec::as_slice).unwrap_or_default();
+        let ingress =
+            service.status.as_ref().and_then(|status| status.load_balancer.as_ref()?.ingress.as_ref());
+        let policy = |policy: Option<&str>| {
+            if policy == Some("Local") { TrafficPolicy::Local } else { TrafficPolicy::Cluster }
+        };
         let affinity = spec.session_affinity.as_deref() == Some("ClientIP");
         for port in spec.ports.iter().flatten() {
             let protocol = protocol(port.protocol.as_deref());
             let port_name = port.name.clone().unwrap_or_default();
             let Ok(number) = u16::try_from(port.port) else { continue };
             result.insert(
-                ServicePortKey { namespace: namespace.clone(), name: name.clone(), port: port_name.clone(), protocol },
+                ServicePortKey {
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                    port: port_name.clone(),
+                    protocol,
+                },
                 ServicePort {
                     cluster_ips: ips.clone(),
                     port: number,
-                    node_port: port.node_port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0),
-                    external_ips: spec.external_ips.iter().flatten().filter_map(|ip| ip.parse().ok()).collect(),
+                    node_port: port
+                        .node_port
+                        .and_then(|port| u16::try_from(port).ok())
+                        .filter(|port| *port > 0),
+                    external_ips: spec
+                        .external_ips
+                        .iter()
+                        .flatten()
+                        .filter_map(|ip| ip.parse().ok())
+                        .collect(),
                     load_balancer_ips: ingress
                         .into_iter()
                         .flatten()
@@ -85,13 +111,19 @@ pub(crate) fn desired(services: &[Arc<Service>], slices: &[Arc<EndpointSlice>], 
                         .filter_map(|range| range.parse().ok())
                         .collect(),
                     client_ip_affinity: affinity.then(|| {
-                        let config = spec.session_affinity_config.as_ref().and_then(|config| config.client_ip.as_ref());
+                        let config = spec
+                            .session_affinity_config
+                            .as_ref()
+                            .and_then(|config| config.client_ip.as_ref());
                         let seconds = config.and_then(|config| config.timeout_seconds).unwrap_or(10_800);
                         Duration::from_secs(seconds.max(1).unsigned_abs().into())
                     }),
                     internal_traffic_policy: policy(spec.internal_traffic_policy.as_deref()),
                     external_traffic_policy: policy(spec.external_traffic_policy.as_deref()),
-                    endpoints: slices.iter().flat_map(|slice| of_port(slice, &port_name, protocol, node)).collect(),
+                    endpoints: slices
+                        .iter()
+                        .flat_map(|slice| of_port(slice, &port_name, protocol, node))
+                        .collect(),
                 },
             );
         }

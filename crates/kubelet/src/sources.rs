@@ -67,8 +67,11 @@ impl Sources for ApiSources {
             }),
             ..TokenRequest::default()
         };
-        let answer =
-            self.client.create_token(spec::namespace(pod), account, &request).await.map_err(|error| error.to_string())?;
+        let answer = self
+            .client
+            .create_token(spec::namespace(pod), account, &request)
+            .await
+            .map_err(|error| error.to_string())?;
         let status = answer.status.ok_or("the API server answered without a token")?;
         let (Some(token), Some(expires)) = (status.token, status.expiration_timestamp) else {
             return Err("the API server answered without a token".into());

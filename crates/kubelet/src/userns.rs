@@ -42,8 +42,11 @@ impl IdRanges {
         if let Some(base) = taken.get(uid) {
             return Ok(*base);
         }
-        let free = (0..RANGES_MAX).map(|range| FIRST + range * IDS_PER_POD).find(|base| !taken.values().any(|used| used == base));
-        let base = free.ok_or_else(|| io::Error::other(format!("all {RANGES_MAX} ranges of user ids are in use")))?;
+        let free = (0..RANGES_MAX)
+            .map(|range| FIRST + range * IDS_PER_POD)
+            .find(|base| !taken.values().any(|used| used == base));
+        let base =
+            free.ok_or_else(|| io::Error::other(format!("all {RANGES_MAX} ranges of user ids are in use")))?;
         let fresh = self.dir.join(format!(".{uid}"));
         std::fs::write(&fresh, base.to_string())?;
         std::fs::rename(&fresh, self.dir.join(uid))?;

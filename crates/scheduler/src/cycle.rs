@@ -144,8 +144,12 @@ pub(crate) fn cycle(pod: &PodInfo, snapshot: &Snapshot, chance: &Chance, memory:
         many => {
             let scores = score::scores(pod, many, snapshot);
             let best = scores.iter().copied().max().unwrap_or(0);
-            let winners: Vec<usize> =
-                many.iter().zip(&scores).filter(|(_, score)| **score == best).map(|((slot, _), _)| *slot).collect();
+            let winners: Vec<usize> = many
+                .iter()
+                .zip(&scores)
+                .filter(|(_, score)| **score == best)
+                .map(|((slot, _), _)| *slot)
+                .collect();
             let index = chance.below(winners.len() as u64);
             Ok(name(winners[usize::try_from(index).unwrap_or(0)]))
         }

@@ -49,7 +49,9 @@ impl NodeInfo {
         self.unschedulable = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
         self.allocatable = Amounts::read(allocatable);
         let pods = allocatable.and_then(|list| list.get("pods"));
-        self.pods_max = pods.and_then(|pods| pods.0.parse::<cox_api::quantity::Quantity>().ok()).map_or(0, |pods| pods.value());
+        self.pods_max = pods
+            .and_then(|pods| pods.0.parse::<cox_api::quantity::Quantity>().ok())
+            .map_or(0, |pods| pods.value());
         self.images = status
             .and_then(|status| status.images.as_ref())
             .into_iter()

@@ -59,19 +59,20 @@ impl PodInfo {
         let (requests, score_requests) = amounts::of_pod(&pod);
         let labels = pod.metadata.labels.clone().unwrap_or_default();
         let affinity = pod.spec.as_ref().and_then(|spec| spec.affinity.as_ref());
-        let required = affinity.and_then(|affinity| affinity.pod_affinity.as_ref()).and_then(|affinity| {
-            affinity.required_during_scheduling_ignored_during_execution.clone()
-        });
-        let anti = affinity.and_then(|affinity| affinity.pod_anti_affinity.as_ref()).and_then(|affinity| {
-            affinity.required_during_scheduling_ignored_during_execution.clone()
-        });
+        let required = affinity
+            .and_then(|affinity| affinity.pod_affinity.as_ref())
+            .and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.clone());
+        let anti = affinity
+            .and_then(|affinity| affinity.pod_anti_affinity.as_ref())
+            .and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.clone());
         let with_keys = |mut term: PodAffinityTerm| {
             let keys = (term.match_label_keys.clone(), term.mismatch_label_keys.clone());
             add_keys(&mut term.label_selector, keys.0.as_deref(), "In", &labels);
             add_keys(&mut term.label_selector, keys.1.as_deref(), "NotIn", &labels);
             term
         };
-        let spread = pod.spec.as_ref().and_then(|spec| spec.topology_spread_constraints.clone()).unwrap_or_default();
+        let spread =
+            pod.spec.as_ref().and_then(|spec| spec.topology_spread_constraints.clone()).unwrap_or_default();
         let spread = spread
             .into_iter()
             .map(|mut constraint| {
@@ -80,8 +81,10 @@ impl PodInfo {
                 constraint
             })
             .collect();
-        let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-        let group = owner.map(|owner| (pod.metadata.namespace.clone().unwrap_or_default(), owner.uid.clone()));
+        let owner =
+            pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+        let group =
+            owner.map(|owner| (pod.metadata.namespace.clone().unwrap_or_default(), owner.uid.clone()));
         let ports = pod.spec.as_ref().map(host_ports).unwrap_or_default();
         let class = class_of(&pod, &requests, &score_requests, &ports);
         PodInfo {
@@ -119,12 +122,14 @@ fn class_of(pod: &Pod, requests: &Amounts, score: &Amounts, ports: &[HostPort]) 
     let spec = pod.spec.as_ref()?;
     let affinity = spec.affinity.as_ref();
     let others_matter = spec.topology_spread_constraints.as_ref().is_some_and(|list| !list.is_empty())
-        || affinity.is_some_and(|affinity| affinity.pod_affinity.is_some() || affinity.pod_anti_affinity.is_some());
+        || affinity
+            .is_some_and(|affinity| affinity.pod_affinity.is_some() || affinity.pod_anti_affinity.is_some());
     if others_matter {
         return None;
     }
     let nodes = affinity.and_then(|affinity| affinity.node_affinity.as_ref());
-    let images: Vec<Option<&str>> = spec.containers.iter().map(|container| container.image.as_deref()).collect();
+    let images: Vec<Option<&str>> =
+        spec.containers.iter().map(|container| container.image.as_deref()).collect();
     let parts = (&spec.node_selector, nodes, &spec.tolerations, &spec.node_name, images);
     let shown = serde_json::to_string(&parts).ok()?;
     Some(format!("{requests:?} {score:?} {ports:?} {} {shown}", spec.priority.unwrap_or(0)).into())
@@ -144,7 +149,8 @@ fn add_keys(selector: &mut Option<LabelSelector>, keys: Option<&[String]>, opera
 }
 
 fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
-    let sidecars = spec.init_containers.iter().flatten().filter(|init| init.restart_policy.as_deref() == Some("Always"));
+    let sidecars =
+        spec.init_containers.iter().flatten().filter(|init| init.restart_policy.as_deref() == Some("Always"));
     spec.containers
         .iter()
         .chain(sidecars)

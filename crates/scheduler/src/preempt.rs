@@ -36,11 +36,8 @@ pub(crate) fn not_eligible(pod: &PodInfo, snapshot: &Snapshot) -> Option<&'stati
     }
     let nominated = pod.pod.status.as_ref().and_then(|status| status.nominated_node_name.as_deref())?;
     let slot = snapshot.slot_of(nominated)?;
-    let going = snapshot
-        .at(slot)
-        .pods
-        .values()
-        .any(|other| other.terminating && other.priority() < pod.priority());
+    let going =
+        snapshot.at(slot).pods.values().any(|other| other.terminating && other.priority() < pod.priority());
     going.then_some("not eligible due to a terminating pod on the nominated node.")
 }
 
@@ -69,8 +66,12 @@ fn rank(choice: &Choice) -> (usize, i32, i64, usize, Reverse<Option<Timestamp>>)
     let highest = priorities.clone().max().unwrap_or(i32::MIN);
     // Upstream moves priorities above zero, so that more victims are never better than fewer.
     let sum = priorities.map(|priority| i64::from(priority) + i64::from(i32::MAX) + 1).sum();
-    let started =
-        choice.victims.iter().filter(|victim| victim.priority() == highest).filter_map(|victim| started(victim)).min();
+    let started = choice
+        .victims
+        .iter()
+        .filter(|victim| victim.priority() == highest)
+        .filter_map(|victim| started(victim))
+        .min();
     (choice.violations, highest, sum, choice.victims.len(), Reverse(started))
 }
 
@@ -97,7 +98,9 @@ fn victims(
         let (breaking, fine) = by_budgets(lower.clone(), budgets);
         let (mut leaving, mut violations) = (Vec::new(), 0);
         // Whoever can stay stays, those under a budget first, then by importance.
-        for (breaks, other) in breaking.into_iter().map(|pod| (true, pod)).chain(fine.into_iter().map(|pod| (false, pod))) {
+        for (breaks, other) in
+            breaking.into_iter().map(|pod| (true, pod)).chain(fine.into_iter().map(|pod| (false, pod)))
+        {
             snapshot.put_back(slot, other.clone());
             if !fits(pod, snapshot, slot) {
                 snapshot.remove_pod(&other.uid);

@@ -18,8 +18,14 @@ pub(crate) fn meets(labels: &Labels, key: &str, operator: &str, values: &[String
         "NotIn" => value.is_none_or(|value| !values.contains(value)),
         "Exists" => value.is_some(),
         "DoesNotExist" => value.is_none(),
-        "Gt" => value.and_then(number).zip(values.first().and_then(number)).is_some_and(|(value, limit)| value > limit),
-        "Lt" => value.and_then(number).zip(values.first().and_then(number)).is_some_and(|(value, limit)| value < limit),
+        "Gt" => value
+            .and_then(number)
+            .zip(values.first().and_then(number))
+            .is_some_and(|(value, limit)| value > limit),
+        "Lt" => value
+            .and_then(number)
+            .zip(values.first().and_then(number))
+            .is_some_and(|(value, limit)| value < limit),
         _ => false,
     }
 }
@@ -29,11 +35,9 @@ pub(crate) fn matches(selector: Option<&LabelSelector>, labels: &Labels) -> bool
     let Some(selector) = selector else { return false };
     let equal = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
     equal
-        && selector
-            .match_expressions
-            .iter()
-            .flatten()
-            .all(|wanted| meets(labels, &wanted.key, &wanted.operator, wanted.values.as_deref().unwrap_or_default()))
+        && selector.match_expressions.iter().flatten().all(|wanted| {
+            meets(labels, &wanted.key, &wanted.operator, wanted.values.as_deref().unwrap_or_default())
+        })
 }
 
 /// Whether a node meets a term: all of its expressions and fields; an empty term matches nothing.
@@ -47,5 +51,6 @@ pub(crate) fn term(term: &NodeSelectorTerm, name: &str, labels: &Labels) -> bool
         meets(labels, &wanted.key, &wanted.operator, wanted.values.as_deref().unwrap_or_default())
     };
     let field_labels: Labels = [("metadata.name".to_owned(), name.to_owned())].into();
-    expressions.iter().all(|wanted| met(wanted, labels)) && fields.iter().all(|wanted| met(wanted, &field_labels))
+    expressions.iter().all(|wanted| met(wanted, labels))
+        && fields.iter().all(|wanted| met(wanted, &field_labels))
 }

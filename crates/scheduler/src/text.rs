@@ -18,7 +18,8 @@ pub(crate) fn unschedulable(failed: &Unschedulable, preemption: Preemption) -> S
     if failed.nodes == 0 {
         return "no nodes available to schedule pods".into();
     }
-    let mut reasons: Vec<String> = failed.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let mut reasons: Vec<String> =
+        failed.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     reasons.sort();
     let all = failed.nodes;
     let text = format!("0/{all} nodes are available: {}.", reasons.join(", "));
@@ -28,7 +29,10 @@ pub(crate) fn unschedulable(failed: &Unschedulable, preemption: Preemption) -> S
         Preemption::Helpless => {
             let mut parts = Vec::new();
             if all > failed.refuse_finally {
-                parts.push(format!("{} No preemption victims found for incoming pod", all - failed.refuse_finally));
+                parts.push(format!(
+                    "{} No preemption victims found for incoming pod",
+                    all - failed.refuse_finally
+                ));
             }
             if failed.refuse_finally > 0 {
                 parts.push(format!("{} Preemption is not helpful for scheduling", failed.refuse_finally));

@@ -71,7 +71,9 @@ impl Faulty {
             Some(Mutant::ScalesTooFar) if request.resource.plural == "replicasets" => {
                 self.inner.call(rescaled(request, |number| number + TOO_FAR)).await
             }
-            Some(Mutant::ShrinksTooFar) if request.resource.plural == "replicasets" && self.observer.shrinks(&request) => {
+            Some(Mutant::ShrinksTooFar)
+                if request.resource.plural == "replicasets" && self.observer.shrinks(&request) =>
+            {
                 self.inner.call(rescaled(request, |_| 0)).await
             }
             Some(Mutant::GenerousBudgets) if request.resource.plural == "poddisruptionbudgets" => {

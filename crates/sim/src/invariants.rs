@@ -49,7 +49,9 @@ pub(crate) fn check(seen: &mut Seen, key: &str, before: Option<&Value>, after: O
 pub(crate) fn brief(object: &Value) -> String {
     let spec = &object["spec"];
     let mut words = Vec::new();
-    for (word, value) in [("replicas", &spec["replicas"]), ("node", &spec["nodeName"]), ("phase", &object["status"]["phase"])] {
+    for (word, value) in
+        [("replicas", &spec["replicas"]), ("node", &spec["nodeName"]), ("phase", &object["status"]["phase"])]
+    {
         if !value.is_null() {
             words.push(format!("{word}={value}"));
         }
@@ -223,7 +225,10 @@ fn evictions_keep_budgets(seen: &Seen, before: Option<&Value>, budget: &Value) -
     let just_lost = seen.lost.iter().filter(|(at, labels)| recently(*at) && covers(labels)).count();
     let needed = budget["status"]["desiredHealthy"].as_u64().unwrap_or(0);
     if ((left + just_lost) as u64) < needed {
-        return Err(format!("the eviction of {pod} leaves {left} healthy pods, budget {} asks for {needed}", name(budget)));
+        return Err(format!(
+            "the eviction of {pod} leaves {left} healthy pods, budget {} asks for {needed}",
+            name(budget)
+        ));
     }
     Ok(())
 }
@@ -234,7 +239,10 @@ fn is_healthy(pod: &Value) -> bool {
 
 fn evicted(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|it| it["type"] == "DisruptionTarget" && it["reason"] == "EvictionByEvictionAPI")
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|it| it["type"] == "DisruptionTarget" && it["reason"] == "EvictionByEvictionAPI")
 }
 
 fn excused(seen: &Seen, owners: &[&str]) -> i64 {

@@ -205,8 +205,11 @@ impl Shell {
     /// Ends pods of this name that the API no longer has; how long that still takes.
     fn clear(&self, name: &str, but: &str) -> Option<Duration> {
         let mut known = self.known.lock();
-        let gone: Vec<String> =
-            known.iter().filter(|(uid, known)| known.name == name && *uid != but).map(|(uid, _)| uid.clone()).collect();
+        let gone: Vec<String> = known
+            .iter()
+            .filter(|(uid, known)| known.name == name && *uid != but)
+            .map(|(uid, _)| uid.clone())
+            .collect();
         let mut wait = None;
         for uid in gone {
             let left = known.get_mut(&uid).and_then(|gone| self.due(&mut gone.stops, END_MS_MAX));

@@ -71,8 +71,9 @@ fn stateful_set_unsettled(seen: &Seen, set: &Value) -> Option<String> {
         .collect();
     let right = (0..wanted).all(|ordinal| there.contains(format!("{}-{ordinal}", name(set)).as_str()));
     let told = set["status"]["readyReplicas"].as_u64() == Some(wanted);
-    (!right || !told || there.len() as u64 != wanted)
-        .then(|| format!("stateful set {} wants {wanted}, has {there:?} and says {}", name(set), set["status"]))
+    (!right || !told || there.len() as u64 != wanted).then(|| {
+        format!("stateful set {} wants {wanted}, has {there:?} and says {}", name(set), set["status"])
+    })
 }
 
 fn budget_unsettled(budget: &Value) -> Option<String> {

@@ -11,11 +11,14 @@ fn replay(violation: &Violation) -> String {
 
 /// The share of one of the tests below, which run side by side.
 fn seeds(share: u64) {
-    let number = std::env::var("COX_SIM_SEEDS").ok().map(|text| text.parse::<u64>().expect("COX_SIM_SEEDS: a number"));
+    let number =
+        std::env::var("COX_SIM_SEEDS").ok().map(|text| text.parse::<u64>().expect("COX_SIM_SEEDS: a number"));
     let number = number.unwrap_or(SEEDS);
     let from = share * number;
-    let failures: Vec<String> =
-        (from..from + number).filter_map(|seed| run(seed, &Options::default()).err()).map(|it| replay(&it)).collect();
+    let failures: Vec<String> = (from..from + number)
+        .filter_map(|seed| run(seed, &Options::default()).err())
+        .map(|it| replay(&it))
+        .collect();
     assert!(failures.is_empty(), "{} of {number}:\n{}", failures.len(), failures.join("\n"));
 }
 
@@ -86,7 +89,8 @@ fn a_deployment_beyond_its_bounds_is_caught() {
 /// The rarest is told of by one world in some forty, and which one it is moves with every controller that is added.
 fn caught_somewhere(mutant: Mutant, word: &str) {
     let options = Options { mutant: Some(mutant), ..Options::default() };
-    let told = (0..60).filter_map(|seed| run(seed, &options).err()).find(|violation| violation.what.contains(word));
+    let told =
+        (0..60).filter_map(|seed| run(seed, &options).err()).find(|violation| violation.what.contains(word));
     assert!(told.is_some(), "a wrong part goes unnoticed");
 }
 

@@ -159,7 +159,12 @@ async fn open_once(dir: &std::path::Path) {
     let begin = Instant::now();
     let store = open(dir).await;
     let time = begin.elapsed();
-    println!("opened {} objects in {} ms, {} MB resident", store.snapshot("pods").len(), time.as_millis(), resident_mb());
+    println!(
+        "opened {} objects in {} ms, {} MB resident",
+        store.snapshot("pods").len(),
+        time.as_millis(),
+        resident_mb()
+    );
     let begin = Instant::now();
     let bytes: usize =
         store.snapshot("pods").range(None, Bound::Unbounded).map(|(_, object)| object.json_len()).sum();

@@ -39,7 +39,9 @@ impl Key {
             text.strip_suffix(last).filter(|_| !last.is_empty())?.strip_suffix('/')
         };
         let prefix = above(below, &header.name)
-            .and_then(|rest| if header.namespace.is_empty() { Some(rest) } else { above(rest, &header.namespace) })
+            .and_then(
+                |rest| if header.namespace.is_empty() { Some(rest) } else { above(rest, &header.namespace) },
+            )
             .or_else(|| below.rsplit_once('/').map(|(prefix, _)| prefix))?;
         if prefix.is_empty() {
             return None;

@@ -28,7 +28,10 @@ pub fn differences(
         found.push(format!("status: expected {}, got {}", expected.status, answer.status));
     }
     if expected.content_type != answer.content_type {
-        found.push(format!("content-type: expected {:?}, got {:?}", expected.content_type, answer.content_type));
+        found.push(format!(
+            "content-type: expected {:?}, got {:?}",
+            expected.content_type, answer.content_type
+        ));
     }
     compare_warnings(&expected.warnings, &answer.warnings, bindings, &mut found);
     if expected.retry_after != answer.retry_after {
@@ -38,7 +41,9 @@ pub fn differences(
     for body in [&mut wanted, &mut actual] {
         prepare(body, step, managed_fields);
     }
-    if step.ignore.iter().any(|path| path == "body") || (step.response.body.is_null() && step.ignore.is_empty()) {
+    if step.ignore.iter().any(|path| path == "body")
+        || (step.response.body.is_null() && step.ignore.is_empty())
+    {
         return found;
     }
     // A watch without events: the list of them is empty, as the stream is.
@@ -49,7 +54,12 @@ pub fn differences(
     found
 }
 
-fn compare_warnings(expected: &[String], actual: &[String], bindings: &mut Bindings, found: &mut Vec<String>) {
+fn compare_warnings(
+    expected: &[String],
+    actual: &[String],
+    bindings: &mut Bindings,
+    found: &mut Vec<String>,
+) {
     let same = expected.len() == actual.len()
         && expected.iter().zip(actual).all(|(expected, actual)| bindings.matches(expected, actual).is_ok());
     if !same {
@@ -91,7 +101,15 @@ fn walk(value: &mut Value, managed_fields: bool) {
                 });
             }
             if map.contains_key("gitVersion") {
-                for key in ["gitVersion", "gitCommit", "gitTreeState", "buildDate", "goVersion", "compiler", "platform"] {
+                for key in [
+                    "gitVersion",
+                    "gitCommit",
+                    "gitTreeState",
+                    "buildDate",
+                    "goVersion",
+                    "compiler",
+                    "platform",
+                ] {
                     map.remove(key);
                 }
             }
@@ -113,7 +131,9 @@ fn sort_managed(map: &mut Map<String, Value>) {
 fn compare(path: &str, expected: &Value, actual: &Value, bindings: &mut Bindings, found: &mut Vec<String>) {
     let at = if path.is_empty() { "body" } else { path };
     match (expected, actual) {
-        (Value::Object(expected), Value::Object(actual)) => compare_maps(path, expected, actual, bindings, found),
+        (Value::Object(expected), Value::Object(actual)) => {
+            compare_maps(path, expected, actual, bindings, found)
+        }
         (Value::Array(expected), Value::Array(actual)) => {
             if expected.len() != actual.len() {
                 found.push(format!(

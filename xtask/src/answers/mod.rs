@@ -52,7 +52,11 @@ pub struct Args {
 }
 
 /// Plays everything quietly against a fresh server of this binary and holds the floor.
-pub async fn hold_floor(from: &std::path::Path, floor: &std::path::Path, cox: &std::path::Path) -> Result<()> {
+pub async fn hold_floor(
+    from: &std::path::Path,
+    floor: &std::path::Path,
+    cox: &std::path::Path,
+) -> Result<()> {
     run(Args {
         what: Vec::new(),
         from: from.to_owned(),

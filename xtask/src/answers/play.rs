@@ -29,15 +29,20 @@ pub async fn play(target: &Target, scenario: &Scenario) -> Result<Played> {
     let mut names = BTreeMap::from([("u".to_owned(), u.clone())]);
     for variable in scenario.namespaces.keys() {
         let suffix = variable.trim_start_matches("ns");
-        names.insert(variable.clone(), if suffix.is_empty() { format!("ns-{u}") } else { format!("ns{suffix}-{u}") });
+        names.insert(
+            variable.clone(),
+            if suffix.is_empty() { format!("ns-{u}") } else { format!("ns{suffix}-{u}") },
+        );
     }
     for (variable, options) in &scenario.namespaces {
         let name = &names[variable];
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": options.labels}});
         send(target, "POST", "/api/v1/namespaces", Some(namespace)).await?;
         if options.service_account {
-            let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
-            send(target, "POST", &format!("/api/v1/namespaces/{name}/serviceaccounts"), Some(account)).await?;
+            let account =
+                json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
+            send(target, "POST", &format!("/api/v1/namespaces/{name}/serviceaccounts"), Some(account))
+                .await?;
         }
     }
     let mut vars = Vars { names, steps: BTreeMap::new() };
@@ -79,7 +84,12 @@ async fn play_step(
         let names = vars_only(vars);
         let expected = Answer {
             status: step.response.status,
-            content_type: step.response.headers.get("content-type").and_then(Value::as_str).map(str::to_owned),
+            content_type: step
+                .response
+                .headers
+                .get("content-type")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             warnings: texts(step.response.headers.get("warning").map(|warnings| names.render(warnings))),
             retry_after: texts(step.response.headers.get("retry-after").cloned()).pop(),
             body: names.render(&step.response.body),
@@ -115,10 +125,18 @@ fn texts(header: Option<Value>) -> Vec<String> {
 fn one_line(body: &Value) -> Vec<u8> {
     struct Spaced;
     impl serde_json::ser::Formatter for Spaced {
-        fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        fn begin_array_value<W: ?Sized + std::io::Write>(
+            &mut self,
+            writer: &mut W,
+            first: bool,
+        ) -> std::io::Result<()> {
             if first { Ok(()) } else { writer.write_all(b", ") }
         }
-        fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        fn begin_object_key<W: ?Sized + std::io::Write>(
+            &mut self,
+            writer: &mut W,
+            first: bool,
+        ) -> std::io::Result<()> {
             if first { Ok(()) } else { writer.write_all(b", ") }
         }
         fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
@@ -176,11 +194,19 @@ fn call_of(step: &Step, vars: &Vars) -> Call {
             other => headers.push((key, other.to_string())),
         }
     }
-    Call { method: request.method.clone(), path: vars.render_string(&request.path), query, headers, body, authorize }
+    Call {
+        method: request.method.clone(),
+        path: vars.render_string(&request.path),
+        query,
+        headers,
+        body,
+        authorize,
+    }
 }
 
 async fn clean_up(target: &Target, scenario: &Scenario, vars: &Vars) {
-    let namespaces = scenario.namespaces.keys().map(|variable| format!("/api/v1/namespaces/{}", vars.names[variable]));
+    let namespaces =
+        scenario.namespaces.keys().map(|variable| format!("/api/v1/namespaces/{}", vars.names[variable]));
     let named = scenario.cleanup.iter().map(|path| vars.render_string(path));
     for path in named.chain(namespaces) {
         let patch = json!({"metadata": {"finalizers": null}});
@@ -203,7 +229,10 @@ async fn send(target: &Target, method: &str, path: &str, body: Option<Value>) ->
         method: method.into(),
         path: path.into(),
         query: Vec::new(),
-        headers: vec![("content-type".into(), "application/json".into()), ("user-agent".into(), "client/1.0".into())],
+        headers: vec![
+            ("content-type".into(), "application/json".into()),
+            ("user-agent".into(), "client/1.0".into()),
+        ],
         body: body.map(|body| body.to_string().into_bytes()),
         authorize: true,
     };

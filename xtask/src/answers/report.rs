@@ -38,7 +38,12 @@ pub fn print(results: &[Played], quiet: bool, differences_max: usize) {
             if failed.is_empty() {
                 continue;
             }
-            println!("{} ({} of {} steps agree)", played.name, played.steps.len() - failed.len(), played.steps.len());
+            println!(
+                "{} ({} of {} steps agree)",
+                played.name,
+                played.steps.len() - failed.len(),
+                played.steps.len()
+            );
             for (step, found) in failed {
                 println!("  {step}");
                 for line in found.iter().take(differences_max) {
@@ -84,7 +89,9 @@ pub fn hold_floor(results: &[Played], file: &Path) -> Result<()> {
     if !below.is_empty() {
         bail!("below the floor of {}:\n  {}", file.display(), below.join("\n  "));
     }
-    let mut raised = String::from("# Steps that agree with upstream, by topic. `cargo xtask answers --floor` raises them.\n");
+    let mut raised = String::from(
+        "# Steps that agree with upstream, by topic. `cargo xtask answers --floor` raises them.\n",
+    );
     for (topic, steps) in &floor {
         raised.push_str(&format!("{topic} {steps}\n"));
     }

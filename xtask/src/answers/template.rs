@@ -228,7 +228,8 @@ mod tests {
     fn templates_take_types_and_bases_are_changed() {
         let vars = Vars {
             names: [("ns".to_owned(), "n1".to_owned())].into(),
-            steps: [("a b".to_owned(), json!({"body": {"metadata": {"generation": 3}, "list": [{"x": 1}]}}))].into(),
+            steps: [("a b".to_owned(), json!({"body": {"metadata": {"generation": 3}, "list": [{"x": 1}]}}))]
+                .into(),
         };
         assert_eq!(vars.render(&json!("{{steps[a b].body.metadata.generation}}")), json!(3));
         assert_eq!(vars.render(&json!("x-{{ns}}-{{steps[a b].body.list[0].x}}")), json!("x-n1-1"));

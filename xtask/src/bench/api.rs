@@ -40,7 +40,11 @@ async fn one(args: &Args, cox: &Path, store: &str) -> Result<()> {
     let deletes = |number| Call { method: "DELETE".into(), path: format!("{PODS}/p-{number}"), ..call() };
     rate(args, store, "deletes", args.objects(), &target, deletes).await?;
     tokio::time::sleep(REST).await;
-    println!("{store}: {} kB (Pss) at rest after {} pods came and went", proc::memory(running.pid())?.pss, args.objects());
+    println!(
+        "{store}: {} kB (Pss) at rest after {} pods came and went",
+        proc::memory(running.pid())?.pss,
+        args.objects()
+    );
     Ok(())
 }
 
@@ -64,7 +68,9 @@ async fn list(store: &str, pods: usize, target: &Target) -> Result<()> {
     took.sort_unstable();
     let rate = |took: Duration| bytes as f64 / took.as_secs_f64() / 1e6;
     let (best, median) = (rate(took[0]), rate(took[LISTS / 2]));
-    println!("{store}: lists of {pods} pods, {bytes} bytes: {median:.0} MB/s (median), {best:.0} MB/s (best)");
+    println!(
+        "{store}: lists of {pods} pods, {bytes} bytes: {median:.0} MB/s (median), {best:.0} MB/s (best)"
+    );
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! Delivery: changes at a steady rate, and when each of many watchers over TLS has them.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -57,7 +57,9 @@ pub(super) async fn run(args: &Args, cox: &Path) -> Result<()> {
     }
     let used = proc::processor_seconds(running.pid())?;
     let begun = times.start.elapsed();
-    let writers: Vec<_> = (0..WRITERS).map(|writer| tokio::spawn(write(target.clone(), times.clone(), begun, writer))).collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| tokio::spawn(write(target.clone(), times.clone(), begun, writer)))
+        .collect();
     for writer in writers {
         writer.await.context("a writer")??;
     }
@@ -66,10 +68,14 @@ pub(super) async fn run(args: &Args, cox: &Path) -> Result<()> {
     let mut from_answer = Vec::new();
     let mut reads = 0;
     for watcher in watchers {
-        let seen = tokio::time::timeout(LAST, watcher).await.context("a watcher has not seen everything in a minute")???;
+        let seen = tokio::time::timeout(LAST, watcher)
+            .await
+            .context("a watcher has not seen everything in a minute")???;
         reads += seen.reads;
         for (at, arrived) in seen.arrived.into_iter().enumerate() {
-            let since = |times: &[AtomicU64]| Duration::from_micros(arrived.saturating_sub(times[at].load(Ordering::Relaxed)));
+            let since = |times: &[AtomicU64]| {
+                Duration::from_micros(arrived.saturating_sub(times[at].load(Ordering::Relaxed)))
+            };
             from_sent.push(since(&times.sent));
             from_answer.push(since(&times.answered));
         }
@@ -96,7 +102,8 @@ pub(super) async fn run(args: &Args, cox: &Path) -> Result<()> {
 
 async fn revision(target: &Target) -> Result<String> {
     let query = vec![("limit".into(), "1".into())];
-    let list: serde_json::Value = serde_json::from_slice(&send(target, Call { path: MAPS.into(), query, ..call() }).await?)?;
+    let list: serde_json::Value =
+        serde_json::from_slice(&send(target, Call { path: MAPS.into(), query, ..call() }).await?)?;
     Ok(list["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned())
 }
 
@@ -108,7 +115,12 @@ async fn write(target: Arc<Target>, times: Arc<Times>, begun: Duration, writer: 
         // No change says what its object says already: that would be no write.
         let (number, name) = (change + OBJECTS, format!("c-{}", change % OBJECTS));
         let body = config_map(usize::try_from(number)?).replacen(&format!("c-{number}"), &name, 1);
-        let put = Call { method: "PUT".into(), path: format!("{MAPS}/{name}"), body: Some(body.into_bytes()), ..call() };
+        let put = Call {
+            method: "PUT".into(),
+            path: format!("{MAPS}/{name}"),
+            body: Some(body.into_bytes()),
+            ..call()
+        };
         let place = usize::try_from(change)?;
         times.sent[place].store(times.now(), Ordering::Relaxed);
         send(&target, put).await?;
@@ -126,7 +138,11 @@ struct Seen {
 }
 
 /// Watches on a connection of its own until it has seen every change.
-async fn watcher(target: &Arc<Target>, revision: &str, times: Arc<Times>) -> Result<JoinHandle<Result<Seen>>> {
+async fn watcher(
+    target: &Arc<Target>,
+    revision: &str,
+    times: Arc<Times>,
+) -> Result<JoinHandle<Result<Seen>>> {
     let query = vec![("watch".into(), "1".into()), ("resourceVersion".into(), revision.into())];
     let response = target.begin(Call { path: MAPS.into(), query, ..call() }).await?;
     if response.status() != 200 {

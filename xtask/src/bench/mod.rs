@@ -94,7 +94,9 @@ pub async fn run(args: Args) -> Result<()> {
 fn inside(cox: &Path) -> Result<()> {
     setup::run()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo).args(["build", "--quiet", "--profile", "generator", "--package", "xtask"]).status()?;
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--profile", "generator", "--package", "xtask"])
+        .status()?;
     if !built.success() {
         bail!("the load generator could not be built");
     }

@@ -68,7 +68,11 @@ async fn measure(cox: &Path, running: &Running, begun: Instant, answers: Duratio
         }
     }
     let last = ready.values().max().context("no pod")?.duration_since(begun);
-    println!("pods: a burst of {BURST}: {:.0} pods/s, the last Ready after {:.0} ms", BURST as f64 / last.as_secs_f64(), millis(last));
+    println!(
+        "pods: a burst of {BURST}: {:.0} pods/s, the last Ready after {:.0} ms",
+        BURST as f64 / last.as_secs_f64(),
+        millis(last)
+    );
     memory(running)?;
     clear(&target, running).await?;
 
@@ -82,7 +86,10 @@ async fn measure(cox: &Path, running: &Running, begun: Instant, answers: Duratio
     tokio::time::sleep(REST).await;
     memory(running)?;
     let all = || -> Result<f64> {
-        let pods: f64 = proc::supervisors(running.dir())?.into_iter().map(proc::processor_seconds).sum::<Result<f64>>()?;
+        let pods: f64 = proc::supervisors(running.dir())?
+            .into_iter()
+            .map(proc::processor_seconds)
+            .sum::<Result<f64>>()?;
         Ok(pods + proc::processor_seconds(running.pid())?)
     };
     let before = all()?;
@@ -103,14 +110,19 @@ fn memory(running: &Running) -> Result<()> {
     let count = each.len().max(1) as u64;
     let private = each.iter().map(|memory| memory.private).sum::<u64>() / count;
     let pss: u64 = cox.pss + each.iter().map(|memory| memory.pss).sum::<u64>();
-    println!("pods: {} pods: {pss} kB (Pss) with all supervisors, cox alone {} kB; a supervisor {private} kB private", each.len(), cox.pss);
+    println!(
+        "pods: {} pods: {pss} kB (Pss) with all supervisors, cox alone {} kB; a supervisor {private} kB private",
+        each.len(),
+        cox.pss
+    );
     Ok(())
 }
 
 async fn node_ready(target: &Target) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(30);
     loop {
-        let nodes: Value = serde_json::from_slice(&send(target, Call { path: "/api/v1/nodes".into(), ..call() }).await?)?;
+        let nodes: Value =
+            serde_json::from_slice(&send(target, Call { path: "/api/v1/nodes".into(), ..call() }).await?)?;
         if nodes["items"].as_array().is_some_and(|nodes| nodes.iter().any(is_ready)) {
             return Ok(());
         }
@@ -147,7 +159,8 @@ async fn clear(target: &Target, running: &Running) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(60);
     loop {
         let pods: Value = serde_json::from_slice(&send(target, Call { path: PODS.into(), ..call() }).await?)?;
-        if pods["items"].as_array().is_none_or(Vec::is_empty) && proc::supervisors(running.dir())?.is_empty() {
+        if pods["items"].as_array().is_none_or(Vec::is_empty) && proc::supervisors(running.dir())?.is_empty()
+        {
             return Ok(());
         }
         if Instant::now() > until {

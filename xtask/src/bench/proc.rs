@@ -31,7 +31,9 @@ pub(super) fn processor_seconds(pid: u32) -> Result<f64> {
     for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         let path = task?.path().join("schedstat");
         let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        seconds += text.split_whitespace().next().and_then(|word| word.parse::<f64>().ok()).unwrap_or_default() / 1e9;
+        seconds +=
+            text.split_whitespace().next().and_then(|word| word.parse::<f64>().ok()).unwrap_or_default()
+                / 1e9;
     }
     Ok(seconds)
 }

@@ -39,15 +39,21 @@ pub(super) async fn run(args: &Args, cox: &Path) -> Result<()> {
         let millis = |time: Duration| time.as_secs_f64() * 1000.0;
         let (best, median, worst) = (millis(took[0]), millis(took[ROUNDS / 2]), millis(took[ROUNDS - 1]));
         let memory = proc::memory(running.pid())?.pss;
-        println!("restart: /readyz with {objects} objects {best:.0}-{worst:.0} ms after {signal}, median {median:.0} ms; {memory} kB (Pss)");
+        println!(
+            "restart: /readyz with {objects} objects {best:.0}-{worst:.0} ms after {signal}, median {median:.0} ms; {memory} kB (Pss)"
+        );
     }
     Ok(())
 }
 
 /// A ConfigMap of a bit more than a kilobyte.
 pub(super) fn config_map(number: usize) -> String {
-    let filler: String = (1..=64u64).map(|at| format!("{:016x}", (at + number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
-    format!(r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"c-{number}","labels":{{"app":"bench"}}}},"data":{{"n":"{number}","filler":"{filler}"}}}}"#)
+    let filler: String = (1..=64u64)
+        .map(|at| format!("{:016x}", (at + number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+        .collect();
+    format!(
+        r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"c-{number}","labels":{{"app":"bench"}}}},"data":{{"n":"{number}","filler":"{filler}"}}}}"#
+    )
 }
 
 /// How much there is, byte for byte: lists without what is made anew at each start.
@@ -57,7 +63,8 @@ async fn state(target: &Target) -> Result<Vec<(usize, u64)>> {
         let body = send(target, Call { path: path.into(), ..call() }).await?;
         // The list's own revision is at its head and may have moved on.
         let items = body.windows(9).position(|window| window == b"\"items\":[").unwrap_or_default();
-        let sum = body[items..].iter().fold(0u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+        let sum =
+            body[items..].iter().fold(0u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
         state.push((body.len() - items, sum));
     }
     Ok(state)

@@ -50,7 +50,8 @@ impl Watch {
 
     /// The next change.
     pub(super) async fn next(&mut self) -> Result<Changed> {
-        let next = tokio::time::timeout(WITHIN, self.0.recv()).await.context("nothing changed in a minute")?;
+        let next =
+            tokio::time::timeout(WITHIN, self.0.recv()).await.context("nothing changed in a minute")?;
         next.context("the watch ended")
     }
 }

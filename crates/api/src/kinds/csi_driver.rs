@@ -106,7 +106,10 @@ impl Kind for CSIDriver {
 
     fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
         let spec = &new["spec"];
-        if old.is_some() || list(spec, "tokenRequests").is_empty() || get(spec, "serviceAccountTokenInSecrets").is_some() {
+        if old.is_some()
+            || list(spec, "tokenRequests").is_empty()
+            || get(spec, "serviceAccountTokenInSecrets").is_some()
+        {
             return Vec::new();
         }
         vec![

@@ -136,12 +136,19 @@ mod tests {
         ] {
             assert_eq!(faults(&CSINode, node(drivers.clone())), expected, "{drivers}");
         }
-        let moved = update_faults(&CSINode, node(json!([{"name": "a.x", "nodeID": "n", "topologyKeys": ["k"]}])), Part::Main, |new| {
-            new["spec"]["drivers"] = json!([{"name": "a.x", "nodeID": "m", "topologyKeys": ["k"], "allocatable": {"count": 3}}]);
-        });
+        let moved = update_faults(
+            &CSINode,
+            node(json!([{"name": "a.x", "nodeID": "n", "topologyKeys": ["k"]}])),
+            Part::Main,
+            |new| {
+                new["spec"]["drivers"] = json!([{"name": "a.x", "nodeID": "m", "topologyKeys": ["k"], "allocatable": {"count": 3}}]);
+            },
+        );
         assert_eq!(
             moved,
-            [r#"spec.drivers: Invalid value: {"Name":"a.x","NodeID":"m","TopologyKeys":["k"],"Allocatable":null}: field is immutable"#]
+            [
+                r#"spec.drivers: Invalid value: {"Name":"a.x","NodeID":"m","TopologyKeys":["k"],"Allocatable":null}: field is immutable"#
+            ]
         );
     }
 }

@@ -65,9 +65,15 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
     let class = text(object, "storageClassName");
     check::messages(errors, &Path::new("storageClassName"), class, names::dns1123_subdomain(class));
     for key in ["capacity", "maximumVolumeSize"] {
-        let quantity = get(object, key).and_then(Value::as_str).and_then(|text| text.parse::<Quantity>().ok());
+        let quantity =
+            get(object, key).and_then(Value::as_str).and_then(|text| text.parse::<Quantity>().ok());
         if let Some(quantity) = quantity.filter(|quantity| quantity.sign() < 0) {
-            check::bad_text(errors, &Path::new(key), &quantity.to_string(), "must be greater than or equal to 0");
+            check::bad_text(
+                errors,
+                &Path::new(key),
+                &quantity.to_string(),
+                "must be greater than or equal to 0",
+            );
         }
     }
 }
@@ -81,7 +87,8 @@ mod tests {
 
     #[test]
     fn what_a_capacity_is_of_stays() {
-        let capacity = json!({"storageClassName": "sc", "capacity": "1Gi", "nodeTopology": {"matchLabels": {"a": "b"}}});
+        let capacity =
+            json!({"storageClassName": "sc", "capacity": "1Gi", "nodeTopology": {"matchLabels": {"a": "b"}}});
         assert!(faults(&CSIStorageCapacity, capacity.clone()).is_empty());
         let change = |new: &mut Value| {
             new["storageClassName"] = "other".into();

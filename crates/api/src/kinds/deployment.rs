@@ -179,7 +179,9 @@ fn validate_strategy(errors: &mut FieldErrors, path: &Path<'_>, strategy: &Value
         "Recreate" => {}
         "RollingUpdate" => {
             let path = path.child("rollingUpdate");
-            let Some(rolling) = rolling else { return errors.required(&path, "this should be defaulted and never be nil") };
+            let Some(rolling) = rolling else {
+                return errors.required(&path, "this should be defaulted and never be nil");
+            };
             let (gone, more) = (&rolling["maxUnavailable"], &rolling["maxSurge"]);
             check::int_or_share(errors, &path.child("maxUnavailable"), gone);
             check::int_or_share(errors, &path.child("maxSurge"), more);

@@ -194,16 +194,16 @@ mod tests {
 
     #[test]
     fn names_and_odd_addresses_are_told() {
-        let slice = |kind: &str, address: &str| {
-            json!({"metadata": {}, "addressType": kind, "endpoints": [{"addresses": [address]}]})
-        };
+        let slice = |kind: &str, address: &str| json!({"metadata": {}, "addressType": kind, "endpoints": [{"addresses": [address]}]});
         let names = slice("FQDN", "a.b.c");
         assert_eq!(EndpointSlice.warnings(&names, None), ["spec.addressType: FQDN endpoints are deprecated"]);
         assert!(EndpointSlice.warnings(&names, Some(&names)).is_empty());
         let mut odd = slice("IPv6", "FD00::1");
         assert_eq!(
             EndpointSlice.warnings(&odd, Some(&odd)),
-            ["endpoints[0].addresses[0]: IPv6 address \"FD00::1\" should be in RFC 5952 canonical format (\"fd00::1\")"]
+            [
+                "endpoints[0].addresses[0]: IPv6 address \"FD00::1\" should be in RFC 5952 canonical format (\"fd00::1\")"
+            ]
         );
         odd["metadata"]["labels"] =
             json!({"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"});

@@ -51,8 +51,12 @@ impl Kind for HorizontalPodAutoscaler {
         default(up, "stabilizationWindowSeconds", 0);
         default(up, "selectPolicy", "Max");
         if list(up, "policies").is_empty() {
-            set(up, "policies", json!([{"type": "Pods", "value": 4, "periodSeconds": 15},
-                {"type": "Percent", "value": 100, "periodSeconds": 15}]));
+            set(
+                up,
+                "policies",
+                json!([{"type": "Pods", "value": 4, "periodSeconds": 15},
+                {"type": "Percent", "value": 100, "periodSeconds": 15}]),
+            );
         }
         let down = ensure(behavior, "scaleDown");
         default(down, "selectPolicy", "Max");

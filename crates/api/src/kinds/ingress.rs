@@ -89,7 +89,12 @@ impl Kind for Ingress {
     fn validate_update(&self, new: &Value, _old: &Value, part: Part, errors: &mut FieldErrors) {
         if part == Part::Status {
             let path = Path::new("status");
-            load_balancer::validate(errors, &path.child("loadBalancer"), &new["status"]["loadBalancer"], false);
+            load_balancer::validate(
+                errors,
+                &path.child("loadBalancer"),
+                &new["status"]["loadBalancer"],
+                false,
+            );
         } else {
             validate::spec(new, errors);
         }
@@ -153,7 +158,9 @@ mod tests {
         let plain = annotated(json!({}));
         assert_eq!(
             Ingress.warnings(&plain, None),
-            ["annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"]
+            [
+                "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"
+            ]
         );
         assert!(Ingress.warnings(&plain, Some(&plain)).is_empty());
         assert!(Ingress.warnings(&annotated(json!({"ingressClassName": "x"})), None).is_empty());
@@ -161,9 +168,12 @@ mod tests {
 
     #[test]
     fn resources_behind_paths_are_named() {
-        let given = json!({"spec": {"defaultBackend": {"resource": {"apiGroup": "A", "kind": "", "name": "a/b"}}}});
+        let given =
+            json!({"spec": {"defaultBackend": {"resource": {"apiGroup": "A", "kind": "", "name": "a/b"}}}});
         let found = faults(&Ingress, given);
-        assert!(found[0].starts_with("spec.defaultBackend.resource.apiGroup: Invalid value: \"A\": a lowercase"));
+        assert!(
+            found[0].starts_with("spec.defaultBackend.resource.apiGroup: Invalid value: \"A\": a lowercase")
+        );
         assert_eq!(
             found[1..],
             [

@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::common::cells::{self, column, time};
 use super::common::label_selector;
 use super::common::walk::{
-    at, default, default_text, ensure, flag, get, get_mut, int, int_ptr, list, list_mut, map, map_of, set, text,
+    at, default, default_text, ensure, flag, get, get_mut, int, int_ptr, list, list_mut, map, map_of, set,
+    text,
 };
 use super::pod::{spec_defaults, template, warnings};
 use crate::field::{FieldErrors, Path};

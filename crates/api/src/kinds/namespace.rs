@@ -165,7 +165,8 @@ mod tests {
 
     #[test]
     fn finalizers_are_qualified() {
-        let detail = "Invalid value: \"x\": name is neither a standard finalizer name nor is it fully qualified";
+        let detail =
+            "Invalid value: \"x\": name is neither a standard finalizer name nor is it fully qualified";
         let given = json!({"spec": {"finalizers": ["x"]}});
         assert_eq!(faults(&Namespace, given), [format!("spec.finalizers: {detail}")]);
         let finalized = update_faults(&Namespace, json!({}), Part::Sub("finalize"), |new| {

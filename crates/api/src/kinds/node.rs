@@ -257,7 +257,10 @@ mod tests {
         let old = json!({"spec": {"podCIDR": "10.0.0.0/24", "podCIDRs": ["10.0.0.0/24", "fd00::/64"], "providerID": "a"}});
         let cidrs = "spec.podCIDRs: Forbidden: node updates may not change podCIDR except from \"\" to valid";
         for (spec, expected) in [
-            (json!({"podCIDR": "10.1.0.0/24", "podCIDRs": ["10.1.0.0/24", "fd01::/64"], "providerID": "a"}), vec![cidrs, cidrs]),
+            (
+                json!({"podCIDR": "10.1.0.0/24", "podCIDRs": ["10.1.0.0/24", "fd01::/64"], "providerID": "a"}),
+                vec![cidrs, cidrs],
+            ),
             (json!({"podCIDR": "10.0.0.0/24", "podCIDRs": ["10.0.0.0/24"], "providerID": "a"}), vec![cidrs]),
             (
                 json!({"podCIDR": "10.0.0.0/24", "podCIDRs": ["10.0.0.0/24", "fd00::/64"], "providerID": "b", "externalID": "x"}),
@@ -271,7 +274,10 @@ mod tests {
             assert_eq!(found, expected, "{spec}");
         }
         // What isn't a block at all is refused of new nodes alone.
-        assert!(update_faults(&Node, json!({}), Part::Main, |new| new["spec"] = json!({"podCIDR": "x"})).is_empty());
+        assert!(
+            update_faults(&Node, json!({}), Part::Main, |new| new["spec"] = json!({"podCIDR": "x"}))
+                .is_empty()
+        );
     }
 
     #[test]

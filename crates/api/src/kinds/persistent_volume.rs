@@ -128,7 +128,10 @@ impl Kind for PersistentVolume {
             warnings.push(format!("spec.persistentVolumeReclaimPolicy: {words}"));
         }
         let terms = Path::new("spec.nodeAffinity.required.nodeSelectorTerms");
-        warnings.extend(node_labels::in_terms(list(&spec["nodeAffinity"]["required"], "nodeSelectorTerms"), &terms));
+        warnings.extend(node_labels::in_terms(
+            list(&spec["nodeAffinity"]["required"], "nodeSelectorTerms"),
+            &terms,
+        ));
         for (source, shown, words) in OLD_SOURCES {
             if get(spec, source).is_some() {
                 warnings.push(format!("spec.{shown}: deprecated in {words}"));
@@ -164,7 +167,9 @@ mod tests {
         alone["spec"]["accessModes"] = json!(["ReadWriteOncePod", "Some"]);
         assert_eq!(
             faults(&PersistentVolume, alone),
-            ["spec.accessModes: Unsupported value: \"Some\": supported values: \"ReadOnlyMany\", \"ReadWriteMany\", \"ReadWriteOnce\", \"ReadWriteOncePod\""]
+            [
+                "spec.accessModes: Unsupported value: \"Some\": supported values: \"ReadOnlyMany\", \"ReadWriteMany\", \"ReadWriteOnce\", \"ReadWriteOncePod\""
+            ]
         );
         let mut two = volume();
         two["spec"]["nfs"] = json!({"server": "s", "path": "/p"});
@@ -207,7 +212,9 @@ mod tests {
             change(&mut object["spec"]);
             object
         };
-        let class = |name: &'static str| with(&move |spec: &mut Value| spec["volumeAttributesClassName"] = name.into());
+        let class = |name: &'static str| {
+            with(&move |spec: &mut Value| spec["volumeAttributesClassName"] = name.into())
+        };
         let needs = "spec.csi: Required value: has to be specified when using volumeAttributesClassName";
         assert_eq!(faults(&PersistentVolume, class("gold")), [needs]);
         assert_eq!(
@@ -233,7 +240,10 @@ mod tests {
             })
         };
         assert!(named("s").is_empty());
-        assert!(named("S")[0].starts_with("spec.csi.controllerExpandSecretRef.name: Invalid value: \"S\": a lowercase"));
+        assert!(
+            named("S")[0]
+                .starts_with("spec.csi.controllerExpandSecretRef.name: Invalid value: \"S\": a lowercase")
+        );
     }
 
     #[test]

@@ -154,7 +154,11 @@ mod tests {
                 new["spec"]["volumeAttributesClassName"] = class;
             });
             let found = crate::meta::check_update(&PersistentVolumeClaim, &new, &old, Part::Main);
-            found.0.iter().map(|error| error.to_string().lines().next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+            found
+                .0
+                .iter()
+                .map(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
+                .collect::<Vec<_>>()
         };
         let bound = json!({"phase": "Bound"});
         let used = json!({"phase": "Bound", "currentVolumeAttributesClassName": "gold"});
@@ -166,19 +170,27 @@ mod tests {
             (
                 json!(""),
                 used.clone(),
-                vec!["spec.volumeAttributesClassName: Forbidden: update to empty string is forbidden when status.currentVolumeAttributesClassName is not nil"],
+                vec![
+                    "spec.volumeAttributesClassName: Forbidden: update to empty string is forbidden when status.currentVolumeAttributesClassName is not nil",
+                ],
             ),
             (
                 Value::Null,
                 used,
-                vec![immutable, "spec.volumeAttributesClassName: Forbidden: update to nil is forbidden when status.currentVolumeAttributesClassName is not nil"],
+                vec![
+                    immutable,
+                    "spec.volumeAttributesClassName: Forbidden: update to nil is forbidden when status.currentVolumeAttributesClassName is not nil",
+                ],
             ),
         ] {
             assert_eq!(with(class.clone(), status.clone()), expected, "{class} {status}");
         }
         let mut bad = claim();
         bad["spec"]["volumeAttributesClassName"] = "A_b".into();
-        assert!(faults(&PersistentVolumeClaim, bad)[0].starts_with("spec.volumeAttributesClassName: Invalid value: \"A_b\": a lowercase"));
+        assert!(
+            faults(&PersistentVolumeClaim, bad)[0]
+                .starts_with("spec.volumeAttributesClassName: Invalid value: \"A_b\": a lowercase")
+        );
     }
 
     #[test]
@@ -190,7 +202,9 @@ mod tests {
         });
         assert_eq!(
             found,
-            ["metadata.annotations.volume.beta.kubernetes.io/storage-class: Invalid value: \"b\": field is immutable"]
+            [
+                "metadata.annotations.volume.beta.kubernetes.io/storage-class: Invalid value: \"b\": field is immutable"
+            ]
         );
     }
 

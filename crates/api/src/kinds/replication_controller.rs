@@ -67,7 +67,9 @@ impl Kind for ReplicationController {
             if map(&object["spec"], "selector").is_empty() {
                 set(ensure(object, "spec"), "selector", labels.clone());
             }
-            if at(object, &["metadata", "labels"]).is_none_or(|own| own.as_object().is_none_or(|own| own.is_empty())) {
+            if at(object, &["metadata", "labels"])
+                .is_none_or(|own| own.as_object().is_none_or(|own| own.is_empty()))
+            {
                 set(ensure(object, "metadata"), "labels", labels);
             }
         }

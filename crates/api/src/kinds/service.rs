@@ -237,28 +237,38 @@ mod tests {
             (
                 json!({"service.kubernetes.io/topology-aware-hints": "auto", "service.kubernetes.io/topology-mode": "x"}),
                 json!({}),
-                vec!["metadata.annotations[service.kubernetes.io/topology-mode]: Invalid value: \"x\": must match annotations[service.kubernetes.io/topology-aware-hints] when both are specified"],
+                vec![
+                    "metadata.annotations[service.kubernetes.io/topology-mode]: Invalid value: \"x\": must match annotations[service.kubernetes.io/topology-aware-hints] when both are specified",
+                ],
             ),
             (
                 json!({ranges: "10.0.0.0/8"}),
                 json!({}),
-                vec!["metadata.annotations[service.beta.kubernetes.io/load-balancer-source-ranges]: Forbidden: may only be used when `type` is 'LoadBalancer'"],
+                vec![
+                    "metadata.annotations[service.beta.kubernetes.io/load-balancer-source-ranges]: Forbidden: may only be used when `type` is 'LoadBalancer'",
+                ],
             ),
             (json!({ranges: " 10.0.0.0/8, 1.2.3.4/32 "}), json!({"type": "LoadBalancer"}), vec![]),
             (
                 json!({ranges: "x"}),
                 json!({"type": "LoadBalancer"}),
-                vec!["metadata.annotations[service.beta.kubernetes.io/load-balancer-source-ranges]: Invalid value: \"x\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"],
+                vec![
+                    "metadata.annotations[service.beta.kubernetes.io/load-balancer-source-ranges]: Invalid value: \"x\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
+                ],
             ),
         ] {
             assert_eq!(annotated(annotations.clone(), spec), expected, "{annotations}");
         }
-        assert!(faults(&Service, service(json!({"type": "LoadBalancer", "ports": [{"port": 10_250}]}))).is_empty());
+        assert!(
+            faults(&Service, service(json!({"type": "LoadBalancer", "ports": [{"port": 10_250}]})))
+                .is_empty()
+        );
     }
 
     #[test]
     fn the_health_port_stays() {
-        let local = json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30_001});
+        let local =
+            json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30_001});
         let moved = update_faults(&Service, service(local), Part::Main, |new| {
             new["spec"]["healthCheckNodePort"] = 70_000.into();
         });
@@ -283,22 +293,30 @@ mod tests {
             (
                 "ClusterIP",
                 json!({"ip": "1.2.3.4"}),
-                vec!["status.loadBalancer.ingress: Forbidden: may only be used when `spec.type` is 'LoadBalancer'"],
+                vec![
+                    "status.loadBalancer.ingress: Forbidden: may only be used when `spec.type` is 'LoadBalancer'",
+                ],
             ),
             (
                 "LoadBalancer",
                 json!({"hostname": "a.b", "ipMode": "VIP"}),
-                vec!["status.loadBalancer.ingress[0].ipMode: Forbidden: may not be specified when `ip` is not set"],
+                vec![
+                    "status.loadBalancer.ingress[0].ipMode: Forbidden: may not be specified when `ip` is not set",
+                ],
             ),
             (
                 "LoadBalancer",
                 json!({"ip": "1.2.3.4", "ipMode": "X"}),
-                vec!["status.loadBalancer.ingress[0].ipMode: Unsupported value: \"X\": supported values: \"Proxy\", \"VIP\""],
+                vec![
+                    "status.loadBalancer.ingress[0].ipMode: Unsupported value: \"X\": supported values: \"Proxy\", \"VIP\"",
+                ],
             ),
             (
                 "LoadBalancer",
                 json!({"hostname": "1.2.3.4"}),
-                vec!["status.loadBalancer.ingress[0].hostname: Invalid value: \"1.2.3.4\": must be a DNS name, not an IP address"],
+                vec![
+                    "status.loadBalancer.ingress[0].hostname: Invalid value: \"1.2.3.4\": must be a DNS name, not an IP address",
+                ],
             ),
         ] {
             assert_eq!(balanced(kind, ingress.clone()), expected, "{kind} {ingress}");

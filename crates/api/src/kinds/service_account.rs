@@ -83,7 +83,9 @@ mod tests {
     #[test]
     fn the_old_annotation_is_told_once() {
         let marked = json!({"metadata": {"annotations": {ENFORCE: "true"}}});
-        let told = ["metadata.annotations[kubernetes.io/enforce-mountable-secrets]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"];
+        let told = [
+            "metadata.annotations[kubernetes.io/enforce-mountable-secrets]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets",
+        ];
         assert_eq!(ServiceAccount.warnings(&marked, None), told);
         assert_eq!(ServiceAccount.warnings(&marked, Some(&json!({"metadata": {}}))), told);
         assert!(ServiceAccount.warnings(&marked, Some(&marked)).is_empty());

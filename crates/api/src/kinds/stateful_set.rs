@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::walk::{at, default, default_text, ensure, get, get_mut, int, list, list_mut, remove, text};
+use super::common::walk::{
+    at, default, default_text, ensure, get, get_mut, int, list, list_mut, remove, text,
+};
 use super::pod::{spec_defaults, template, volume_defaults, warnings};
 use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, NameRule, Part, Rules, ScalePaths, Scope, Subresource};
@@ -137,7 +139,8 @@ impl Kind for StatefulSet {
             }
         }
         if int(&new["spec"], "revisionHistoryLimit") < 0
-            && old.is_none_or(|old| old["spec"]["revisionHistoryLimit"] != new["spec"]["revisionHistoryLimit"])
+            && old
+                .is_none_or(|old| old["spec"]["revisionHistoryLimit"] != new["spec"]["revisionHistoryLimit"])
         {
             warnings.push(
                 "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"
@@ -179,7 +182,10 @@ mod tests {
         let given = json!({"spec": {"updateStrategy": {"type": "RollingUpdate",
             "rollingUpdate": {"maxUnavailable": 2}}}});
         let made = made(&StatefulSet, given);
-        assert_eq!(made["spec"]["updateStrategy"], json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}));
+        assert_eq!(
+            made["spec"]["updateStrategy"],
+            json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 0}})
+        );
         let mut old = made.clone();
         old["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"] = 1.into();
         let new = changed(&StatefulSet, &old, Part::Main, |new| {

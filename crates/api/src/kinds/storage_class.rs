@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::{check, provisioner};
 use super::common::node_labels;
 use super::common::walk::{default, flag, get, list, map, text, texts};
+use super::common::{check, provisioner};
 use crate::field::{FieldErrors, Path};
 use crate::kind::{Column, Kind, KindInfo, Part, Scope};
 
@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn topologies_differ_and_say_something() {
         let class = |terms: Value| json!({"provisioner": "x.io/p", "allowedTopologies": terms});
-        let term = |key: &str, values: Value| json!({"matchLabelExpressions": [{"key": key, "values": values}]});
+        let term =
+            |key: &str, values: Value| json!({"matchLabelExpressions": [{"key": key, "values": values}]});
         for (terms, expected) in [
             (json!([term("a", json!(["1", "2"])), term("a", json!(["1"]))]), vec![]),
             (
@@ -191,7 +192,9 @@ mod tests {
         let old = class(json!([term("failure-domain.beta.kubernetes.io/zone", json!(["z"]))]));
         assert_eq!(
             StorageClass.warnings(&old, None),
-            ["allowedTopologies[0].matchLabelExpressions[0].key: deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"]
+            [
+                "allowedTopologies[0].matchLabelExpressions[0].key: deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"
+            ]
         );
     }
 }

@@ -141,7 +141,8 @@ fn validate(object: &Value, errors: &mut FieldErrors) {
     let path = Path::new("status");
     let status = &object["status"];
     let metadata = map(status, "attachmentMetadata");
-    let bytes: usize = metadata.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+    let bytes: usize =
+        metadata.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
     if bytes > METADATA_BYTES_MAX {
         errors.too_long(&path.child("attachmentMetadata"), METADATA_BYTES_MAX);
     }
@@ -185,10 +186,15 @@ mod tests {
             (json!({}), vec![]),
             (json!({"attacher": ""}), vec!["spec.attacher: Required value", "spec.attacher: Required value"]),
             (json!({"nodeName": ""}), vec!["spec.nodeName: Invalid value: \"\": "]),
-            (json!({"source": {"persistentVolumeName": "A"}}), vec!["spec.source.persistentVolumeName: Invalid value: \"A\": "]),
+            (
+                json!({"source": {"persistentVolumeName": "A"}}),
+                vec!["spec.source.persistentVolumeName: Invalid value: \"A\": "],
+            ),
             (
                 json!({"source": {}}),
-                vec!["spec.source: Required value: must specify exactly one of inlineVolumeSpec and persistentVolumeName"],
+                vec![
+                    "spec.source: Required value: must specify exactly one of inlineVolumeSpec and persistentVolumeName",
+                ],
             ),
             (
                 json!({"source": {"inlineVolumeSpec": {"capacity": {"storage": "1"}, "hostPath": {"path": "/a"},
@@ -210,8 +216,15 @@ mod tests {
             assert_eq!(found, expected, "{spec}");
         }
         assert_eq!(
-            update_faults(&VolumeAttachment, attachment(json!({})), Part::Main, |new| new["spec"]["nodeName"] = "m".into()),
-            [r#"spec: Invalid value: {"Attacher":"a.x.io","Source":{"PersistentVolumeName":"v","InlineVolumeSpec":null},"NodeName":"m"}: field is immutable"#]
+            update_faults(
+                &VolumeAttachment,
+                attachment(json!({})),
+                Part::Main,
+                |new| new["spec"]["nodeName"] = "m".into()
+            ),
+            [
+                r#"spec: Invalid value: {"Attacher":"a.x.io","Source":{"PersistentVolumeName":"v","InlineVolumeSpec":null},"NodeName":"m"}: field is immutable"#
+            ]
         );
     }
 

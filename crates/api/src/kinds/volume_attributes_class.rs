@@ -73,7 +73,10 @@ mod tests {
         assert!(faults(&VolumeAttributesClass, class.clone()).is_empty());
         assert_eq!(
             faults(&VolumeAttributesClass, json!({})),
-            ["driverName: Required value", "parameters: Required value: must contain at least one key/value pair"]
+            [
+                "driverName: Required value",
+                "parameters: Required value: must contain at least one key/value pair"
+            ]
         );
         let change = |new: &mut Value| {
             new["driverName"] = "e".into();

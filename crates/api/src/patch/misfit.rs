@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::text::{self, Touched};
 use super::go;
+use super::text::{self, Touched};
 use crate::field::{FieldErrors, Path};
 use crate::schema::{Shape, TypeId};
 use crate::status::Status;

@@ -19,10 +19,14 @@ impl Touched {
     /// What a list of JSON patch operations goes through: the parents of every path.
     pub fn by_operations(operations: &Value) -> Touched {
         let mut touched = Touched::default();
-        let paths = operations.as_array().into_iter().flatten().flat_map(|each| [&each["path"], &each["from"]]);
+        let paths =
+            operations.as_array().into_iter().flatten().flat_map(|each| [&each["path"], &each["from"]]);
         for path in paths.filter_map(Value::as_str) {
-            let segments: Vec<String> =
-                path.split('/').skip(1).map(|segment| segment.replace("~1", "/").replace("~0", "~")).collect();
+            let segments: Vec<String> = path
+                .split('/')
+                .skip(1)
+                .map(|segment| segment.replace("~1", "/").replace("~0", "~"))
+                .collect();
             let mut at = &mut touched;
             for segment in segments.iter().take(segments.len().saturating_sub(1)) {
                 at = at.0.entry(segment.clone()).or_default();
@@ -92,12 +96,19 @@ mod tests {
     #[test]
     fn what_is_left_alone_is_in_the_order_of_its_type() {
         let of = type_of("", "v1", "ConfigMap").expect("a type of the table");
-        let object = json!({"kind": "ConfigMap", "data": {"b": "1", "a": "2"}, "metadata": {"uid": "u", "name": "c"}});
+        let object =
+            json!({"kind": "ConfigMap", "data": {"b": "1", "a": "2"}, "metadata": {"uid": "u", "name": "c"}});
         let left = text(of, &object, &Touched::by_merge(&json!({"data": {"a": "2"}})));
-        assert_eq!(left, r#"{"data":{"a":"2","b":"1"},"kind":"ConfigMap","metadata":{"name":"c","uid":"u"}}"#);
+        assert_eq!(
+            left,
+            r#"{"data":{"a":"2","b":"1"},"kind":"ConfigMap","metadata":{"name":"c","uid":"u"}}"#
+        );
         let touched = Touched::by_operations(&json!([{"op": "add", "path": "/metadata/uid", "value": "u"}]));
         let gone_through = text(of, &object, &touched);
-        assert_eq!(gone_through, r#"{"data":{"a":"2","b":"1"},"kind":"ConfigMap","metadata":{"name":"c","uid":"u"}}"#);
+        assert_eq!(
+            gone_through,
+            r#"{"data":{"a":"2","b":"1"},"kind":"ConfigMap","metadata":{"name":"c","uid":"u"}}"#
+        );
         let object = json!({"metadata": {"uid": "u", "name": "c", "annotations": {}}});
         assert_eq!(text(of, &object, &touched), r#"{"metadata":{"annotations":{},"name":"c","uid":"u"}}"#);
     }

@@ -221,16 +221,30 @@ mod tests {
         };
         for (resource, text, expected) in [
             (("", "v1", "nodes"), "spec.unschedulable=true", Ok(())),
-            (("", "v1", "nodes"), "metadata.namespace=x", Err("field label not supported: metadata.namespace")),
-            (("", "v1", "namespaces"), "metadata.namespace=x", Err("field label not supported: metadata.namespace")),
+            (
+                ("", "v1", "nodes"),
+                "metadata.namespace=x",
+                Err("field label not supported: metadata.namespace"),
+            ),
+            (
+                ("", "v1", "namespaces"),
+                "metadata.namespace=x",
+                Err("field label not supported: metadata.namespace"),
+            ),
             (("", "v1", "persistentvolumes"), "metadata.namespace=x", Ok(())),
             (("", "v1", "services"), "spec.clusterIP=None,metadata.namespace=x", Ok(())),
             (("", "v1", "secrets"), "data=x", Err("field label not supported: data")),
-            (("batch", "v1", "jobs"), "status.active=1", Err("field label \"status.active\" not supported for batchv1.Job")),
+            (
+                ("batch", "v1", "jobs"),
+                "status.active=1",
+                Err("field label \"status.active\" not supported for batchv1.Job"),
+            ),
             (
                 ("storage.k8s.io", "v1", "storageclasses"),
                 "provisioner=x",
-                Err("\"provisioner\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
+                Err(
+                    "\"provisioner\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+                ),
             ),
         ] {
             assert_eq!(check(resource, text), expected.map_err(str::to_owned), "{text}");

@@ -13,7 +13,12 @@ const PLURAL: &str = "certificatesigningrequests";
 pub(super) struct CertificateApproval;
 
 impl Plugin for CertificateApproval {
-    fn validate(&self, attempt: &Attempt<'_>, object: Option<&Value>, _: &mut Vec<String>) -> Result<(), Status> {
+    fn validate(
+        &self,
+        attempt: &Attempt<'_>,
+        object: Option<&Value>,
+        _: &mut Vec<String>,
+    ) -> Result<(), Status> {
         if attempt.info.group != GROUP || attempt.info.plural != PLURAL {
             return Ok(());
         }

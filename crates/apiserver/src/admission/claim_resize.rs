@@ -25,7 +25,12 @@ fn may_grow(attempt: &Attempt<'_>, claim: &Value) -> bool {
 }
 
 impl Plugin for PersistentVolumeClaimResize {
-    fn validate(&self, attempt: &Attempt<'_>, claim: Option<&Value>, _: &mut Vec<String>) -> Result<(), Status> {
+    fn validate(
+        &self,
+        attempt: &Attempt<'_>,
+        claim: Option<&Value>,
+        _: &mut Vec<String>,
+    ) -> Result<(), Status> {
         let (Some(claim), Some(old)) = (claim, attempt.old) else { return Ok(()) };
         if attempt.operation != Operation::Update || !attempt.is("", "persistentvolumeclaims", "") {
             return Ok(());

@@ -13,7 +13,10 @@ fn default_class(attempt: &Attempt<'_>, prefix: &str, annotations: &[&str]) -> O
         .map(cox_api::Object::value)
         .filter(|class| annotations.iter().any(|key| class["metadata"]["annotations"][*key] == "true"))
         .map(|class| {
-            (text(&class["metadata"]["creationTimestamp"]).to_owned(), text(&class["metadata"]["name"]).to_owned())
+            (
+                text(&class["metadata"]["creationTimestamp"]).to_owned(),
+                text(&class["metadata"]["name"]).to_owned(),
+            )
         })
         .collect();
     defaults.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
@@ -24,8 +27,10 @@ pub(super) struct DefaultStorageClass;
 
 impl Plugin for DefaultStorageClass {
     fn admit(&self, attempt: &Attempt<'_>, claim: &mut Value, _: &mut Vec<String>) -> Result<(), Status> {
-        const ANNOTATIONS: [&str; 2] =
-            ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+        const ANNOTATIONS: [&str; 2] = [
+            "storageclass.kubernetes.io/is-default-class",
+            "storageclass.beta.kubernetes.io/is-default-class",
+        ];
         if !attempt.creates("", "persistentvolumeclaims")
             || claim["spec"].get("storageClassName").is_some_and(|name| !name.is_null())
             || claim["metadata"]["annotations"].get("volume.beta.kubernetes.io/storage-class").is_some()

@@ -35,12 +35,16 @@ impl Plugin for LimitRanger {
         Ok(())
     }
 
-    fn validate(&self, attempt: &Attempt<'_>, object: Option<&Value>, _: &mut Vec<String>) -> Result<(), Status> {
+    fn validate(
+        &self,
+        attempt: &Attempt<'_>,
+        object: Option<&Value>,
+        _: &mut Vec<String>,
+    ) -> Result<(), Status> {
         let Some(object) = object else { return Ok(()) };
         let is_pod = attempt.creates("", "pods")
             || attempt.is("", "pods", "resize") && attempt.operation == Operation::Update;
-        let is_claim =
-            attempt.is("", "persistentvolumeclaims", "") && attempt.operation != Operation::Delete;
+        let is_claim = attempt.is("", "persistentvolumeclaims", "") && attempt.operation != Operation::Delete;
         if !is_pod && !is_claim {
             return Ok(());
         }
@@ -130,7 +134,8 @@ pub(super) fn sum(pod: &Value, of: impl Fn(&Value) -> Amounts) -> Amounts {
         }
     }
     // The fields of the whole are those of a container.
-    let of_the_whole = |key: &String| matches!(key.as_str(), "cpu" | "memory") || key.starts_with("hugepages-");
+    let of_the_whole =
+        |key: &String| matches!(key.as_str(), "cpu" | "memory") || key.starts_with("hugepages-");
     total.extend(of(&pod["spec"]).into_iter().filter(|(key, _)| of_the_whole(key)));
     total
 }
@@ -187,7 +192,9 @@ fn check(limit: &Value, requests: &Amounts, limits: &Amounts, faults: &mut Vec<S
         let start = format!("minimum {resource} usage per {kind} is {least}");
         match (requests.get(&resource), limits.get(&resource)) {
             (None, _) => faults.push(format!("{start}.  No request is specified")),
-            (Some(request), _) if *request < least => faults.push(format!("{start}, but request is {request}")),
+            (Some(request), _) if *request < least => {
+                faults.push(format!("{start}, but request is {request}"))
+            }
             (_, Some(limit)) if *limit < least => faults.push(format!("{start}, but limit is {limit}")),
             _ => {}
         }

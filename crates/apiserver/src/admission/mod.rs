@@ -50,7 +50,12 @@ pub(crate) struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     /// Of a call. The strings are the call's own, not its borrow's.
-    pub(crate) fn of(call: &Call<'a>, operation: Operation, name: String, old: Option<&'a Value>) -> Attempt<'a> {
+    pub(crate) fn of(
+        call: &Call<'a>,
+        operation: Operation,
+        name: String,
+        old: Option<&'a Value>,
+    ) -> Attempt<'a> {
         Attempt {
             server: call.server,
             user: call.user,
@@ -82,7 +87,12 @@ impl<'a> Attempt<'a> {
 /// A step of admission.
 pub(crate) trait Plugin: Send + Sync {
     /// Changes the object, or refuses it.
-    fn admit(&self, _attempt: &Attempt<'_>, _object: &mut Value, _warnings: &mut Vec<String>) -> Result<(), Status> {
+    fn admit(
+        &self,
+        _attempt: &Attempt<'_>,
+        _object: &mut Value,
+        _warnings: &mut Vec<String>,
+    ) -> Result<(), Status> {
         Ok(())
     }
 

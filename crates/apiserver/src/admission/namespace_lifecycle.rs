@@ -15,13 +15,23 @@ impl Plugin for NamespaceLifecycle {
         check(attempt)
     }
 
-    fn validate(&self, attempt: &Attempt<'_>, object: Option<&Value>, _: &mut Vec<String>) -> Result<(), Status> {
+    fn validate(
+        &self,
+        attempt: &Attempt<'_>,
+        object: Option<&Value>,
+        _: &mut Vec<String>,
+    ) -> Result<(), Status> {
         if attempt.operation == Operation::Delete
             && object.is_none()
             && attempt.is("", "namespaces", "")
             && IMMORTAL.contains(&attempt.name.as_str())
         {
-            return Err(Status::forbidden("", "namespaces", &attempt.name, "this namespace may not be deleted"));
+            return Err(Status::forbidden(
+                "",
+                "namespaces",
+                &attempt.name,
+                "this namespace may not be deleted",
+            ));
         }
         Ok(())
     }
@@ -48,9 +58,7 @@ fn check(attempt: &Attempt<'_>) -> Result<(), Status> {
     if object.value()["metadata"].get("deletionTimestamp").is_none() {
         return Ok(());
     }
-    let why = format!(
-        "unable to create new content in namespace {namespace} because it is being terminated"
-    );
+    let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
     let status = attempt.forbidden(&why);
     let mut details = status.details().cloned().unwrap_or_else(|| json!({}));
     details["causes"] = json!([{

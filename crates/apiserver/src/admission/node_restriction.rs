@@ -32,7 +32,12 @@ impl Plugin for NodeRestriction {
         check(attempt, Some(object))
     }
 
-    fn validate(&self, attempt: &Attempt<'_>, object: Option<&Value>, _: &mut Vec<String>) -> Result<(), Status> {
+    fn validate(
+        &self,
+        attempt: &Attempt<'_>,
+        object: Option<&Value>,
+        _: &mut Vec<String>,
+    ) -> Result<(), Status> {
         if attempt.operation == Operation::Delete || matches!(attempt.subresource, "token" | "eviction") {
             return check(attempt, object);
         }
@@ -102,8 +107,9 @@ fn token(attempt: &Attempt<'_>, request: &Value) -> Result<(), Status> {
 fn eviction(attempt: &Attempt<'_>, node: &str) -> Result<(), Status> {
     let pod = attempt.server.db().get("pods", attempt.namespace, &attempt.name);
     if pod.is_some_and(|pod| pod.header().field("spec.nodeName") != Some(node)) {
-        return Err(attempt
-            .forbidden(&format!("node {node} can only evict pods with spec.nodeName set to itself")));
+        return Err(
+            attempt.forbidden(&format!("node {node} can only evict pods with spec.nodeName set to itself"))
+        );
     }
     Ok(())
 }
@@ -119,9 +125,9 @@ fn pods(attempt: &Attempt<'_>, node: &str, pod: &Value) -> Result<(), Status> {
             Err(attempt
                 .forbidden(&format!("node {node:?} can only delete pods with spec.nodeName set to itself")))
         }
-        Operation::Update => {
-            Err(attempt.forbidden(&format!("unexpected operation \"UPDATE\", node {node:?} can only create and delete mirror pods")))
-        }
+        Operation::Update => Err(attempt.forbidden(&format!(
+            "unexpected operation \"UPDATE\", node {node:?} can only create and delete mirror pods"
+        ))),
     }
 }
 
@@ -138,7 +144,11 @@ fn new_pod(attempt: &Attempt<'_>, node: &str, pod: &Value) -> Result<(), Status>
     }
     let owners: Vec<&Value> = each(&pod["metadata"]["ownerReferences"]).collect();
     let owner = match owners.as_slice() {
-        [] => return refuse(format!("node {node:?} can only create pods with an owner reference set to itself")),
+        [] => {
+            return refuse(format!(
+                "node {node:?} can only create pods with an owner reference set to itself"
+            ));
+        }
         [one] => one,
         _ => {
             return refuse(format!(
@@ -165,9 +175,11 @@ fn new_pod(attempt: &Attempt<'_>, node: &str, pod: &Value) -> Result<(), Status>
     if !text(&spec["serviceAccountName"]).is_empty() {
         return refuse(format!("node {node:?} can not create pods that reference a service account"));
     }
-    for (kind, words) in
-        [("secret", "secrets"), ("configMap", "configmaps"), ("persistentVolumeClaim", "persistentvolumeclaims")]
-    {
+    for (kind, words) in [
+        ("secret", "secrets"),
+        ("configMap", "configmaps"),
+        ("persistentVolumeClaim", "persistentvolumeclaims"),
+    ] {
         let projected =
             |volume: &Value| each(&volume["projected"]["sources"]).any(|source| source.get(kind).is_some());
         if each(&spec["volumes"]).any(|volume| volume.get(kind).is_some() || projected(volume)) {
@@ -193,10 +205,9 @@ fn pod_status(attempt: &Attempt<'_>, node: &str, pod: &Value) -> Result<(), Stat
 
 fn nodes(attempt: &Attempt<'_>, node: &str, object: &Value) -> Result<(), Status> {
     if attempt.name != node {
-        return Err(attempt.forbidden(&format!(
-            "node {node:?} is not allowed to modify node {:?}",
-            attempt.name
-        )));
+        return Err(
+            attempt.forbidden(&format!("node {node:?} is not allowed to modify node {:?}", attempt.name))
+        );
     }
     if attempt.operation == Operation::Delete || !attempt.subresource.is_empty() {
         return Ok(());
@@ -218,9 +229,7 @@ fn nodes(attempt: &Attempt<'_>, node: &str, object: &Value) -> Result<(), Status
             return Err(attempt.forbidden(&format!("node {node:?} is not allowed to modify taints")));
         }
         if object["metadata"]["ownerReferences"] != old["metadata"]["ownerReferences"] {
-            return Err(
-                attempt.forbidden(&format!("node {node:?} is not allowed to modify ownerReferences"))
-            );
+            return Err(attempt.forbidden(&format!("node {node:?} is not allowed to modify ownerReferences")));
         }
     }
     Ok(())

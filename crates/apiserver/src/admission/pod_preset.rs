@@ -13,7 +13,12 @@ const APPLIED: &str = "podpreset.admission.kubernetes.io/podpreset-";
 pub(super) struct PodPreset;
 
 impl Plugin for PodPreset {
-    fn admit(&self, attempt: &Attempt<'_>, pod: &mut Value, warnings: &mut Vec<String>) -> Result<(), Status> {
+    fn admit(
+        &self,
+        attempt: &Attempt<'_>,
+        pod: &mut Value,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Status> {
         if !attempt.creates("", "pods") {
             return Ok(());
         }
@@ -42,7 +47,8 @@ impl Plugin for PodPreset {
             Err(why) => {
                 let names: Vec<&str> =
                     presets.iter().map(|preset| text(&preset["metadata"]["name"])).collect();
-                let message = format!("conflict occurred while applying podpresets: {} on pod: {why}", names.join(","));
+                let message =
+                    format!("conflict occurred while applying podpresets: {} on pod: {why}", names.join(","));
                 warnings.push(message.clone());
                 conflict_event(attempt, pod, message);
             }
@@ -59,7 +65,13 @@ fn merged(pod: &Value, presets: &[Value]) -> Result<Value, String> {
         for part in ["containers", "initContainers"] {
             for container in each_mut(pod["spec"].get_mut(part)) {
                 merge_list(container, "env", &spec["env"], &["name"], "environment variable")?;
-                merge_list(container, "volumeMounts", &spec["volumeMounts"], &["name", "mountPath"], "volume mount")?;
+                merge_list(
+                    container,
+                    "volumeMounts",
+                    &spec["volumeMounts"],
+                    &["name", "mountPath"],
+                    "volume mount",
+                )?;
                 let sources: Vec<Value> = each(&spec["envFrom"]).cloned().collect();
                 if !sources.is_empty()
                     && let Some(list) = list_mut(container, "envFrom")
@@ -79,20 +91,19 @@ fn merged(pod: &Value, presets: &[Value]) -> Result<Value, String> {
 }
 
 /// Adds what isn't there; another entry under one of the same keys is a conflict.
-fn merge_list(
-    owner: &mut Value,
-    field: &str,
-    more: &Value,
-    keys: &[&str],
-    what: &str,
-) -> Result<(), String> {
+fn merge_list(owner: &mut Value, field: &str, more: &Value, keys: &[&str], what: &str) -> Result<(), String> {
     for entry in each(more) {
         if each(&owner[field]).any(|known| known == entry) {
             continue;
         }
-        let clash = |known: &Value| keys.iter().any(|key| known[*key] == entry[*key] && !entry[*key].is_null());
+        let clash =
+            |known: &Value| keys.iter().any(|key| known[*key] == entry[*key] && !entry[*key].is_null());
         if each(&owner[field]).any(clash) {
-            return Err(format!("merging {what} {} has a conflict on {}", text(&entry["name"]), text(&entry[keys[0]])));
+            return Err(format!(
+                "merging {what} {} has a conflict on {}",
+                text(&entry["name"]),
+                text(&entry[keys[0]])
+            ));
         }
         if let Some(list) = list_mut(owner, field) {
             list.push(entry.clone());
@@ -109,7 +120,8 @@ fn conflict_event(attempt: &Attempt<'_>, pod: &Value, message: String) {
 
     let env = attempt.server.env();
     let name = text(&pod["metadata"]["name"]);
-    let name = if name.is_empty() { text(&pod["metadata"]["generateName"]).trim_end_matches('-') } else { name };
+    let name =
+        if name.is_empty() { text(&pod["metadata"]["generateName"]).trim_end_matches('-') } else { name };
     let now = env.now_rfc3339();
     let event = json!({"apiVersion": "v1", "kind": "Event",
         "metadata": {"name": format!("{name}.{}", env.chance().suffix(16)), "namespace": attempt.namespace,

@@ -33,7 +33,12 @@ impl Plugin for Priority {
         if attempt.operation == Operation::Create { set_priority(attempt, pod) } else { Ok(()) }
     }
 
-    fn validate(&self, attempt: &Attempt<'_>, object: Option<&Value>, _: &mut Vec<String>) -> Result<(), Status> {
+    fn validate(
+        &self,
+        attempt: &Attempt<'_>,
+        object: Option<&Value>,
+        _: &mut Vec<String>,
+    ) -> Result<(), Status> {
         if !attempt.is(GROUP, PREFIX, "") {
             return Ok(());
         }
@@ -74,9 +79,10 @@ fn set_priority(attempt: &Attempt<'_>, pod: &mut Value) -> Result<(), Status> {
         global_default(attempt)
     } else {
         let found = attempt.server.db().get(PREFIX, "", &name).map(|class| class.value());
-        Some(found.ok_or_else(|| {
-            attempt.forbidden(&format!("no PriorityClass with name {name} was found"))
-        })?)
+        Some(
+            found
+                .ok_or_else(|| attempt.forbidden(&format!("no PriorityClass with name {name} was found")))?,
+        )
     };
     let priority = class.as_ref().and_then(|class| class["value"].as_i64()).unwrap_or(0);
     let policy = class

@@ -34,7 +34,9 @@ impl Charge {
 
 /// Charges a write to every quota of the namespace that it counts for.
 pub(crate) async fn charge(call: &Call<'_>, attempt: &Attempt<'_>, object: &Value) -> Result<Charge, Status> {
-    if attempt.namespace.is_empty() || attempt.operation == Operation::Delete || attempt.info.plural == "namespaces"
+    if attempt.namespace.is_empty()
+        || attempt.operation == Operation::Delete
+        || attempt.info.plural == "namespaces"
     {
         return Ok(Charge);
     }
@@ -104,7 +106,9 @@ fn charge_one(
     if is_pod && attempt.operation == Operation::Create {
         let missing = pods::unspecified(object, hard.keys());
         if !missing.is_empty() {
-            return Err(attempt.forbidden(&format!("failed quota: {name}: must specify {}", missing.join("; "))));
+            return Err(
+                attempt.forbidden(&format!("failed quota: {name}: must specify {}", missing.join("; ")))
+            );
         }
     }
     // What the controller didn't count yet can't be judged.
@@ -166,7 +170,7 @@ fn scopes_match(spec: &Value, is_pod: bool, object: &Value) -> bool {
     }
     is_pod
         && scopes.all(|scope| pods::in_scope(object, text(scope), "Exists", &Value::Null))
-        && selected
-            .into_iter()
-            .all(|one| pods::in_scope(object, text(&one["scopeName"]), text(&one["operator"]), &one["values"]))
+        && selected.into_iter().all(|one| {
+            pods::in_scope(object, text(&one["scopeName"]), text(&one["operator"]), &one["values"])
+        })
 }

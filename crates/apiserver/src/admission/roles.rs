@@ -9,7 +9,12 @@ use crate::auth::check_escalation;
 pub(super) struct Escalation;
 
 impl Plugin for Escalation {
-    fn validate(&self, attempt: &Attempt<'_>, object: Option<&Value>, _: &mut Vec<String>) -> Result<(), Status> {
+    fn validate(
+        &self,
+        attempt: &Attempt<'_>,
+        object: Option<&Value>,
+        _: &mut Vec<String>,
+    ) -> Result<(), Status> {
         let Some(object) = object else { return Ok(()) };
         if attempt.info.group != "rbac.authorization.k8s.io" || attempt.operation == Operation::Delete {
             return Ok(());

@@ -48,7 +48,12 @@ impl Plugin for RuntimeClass {
         Ok(())
     }
 
-    fn validate(&self, attempt: &Attempt<'_>, object: Option<&Value>, _: &mut Vec<String>) -> Result<(), Status> {
+    fn validate(
+        &self,
+        attempt: &Attempt<'_>,
+        object: Option<&Value>,
+        _: &mut Vec<String>,
+    ) -> Result<(), Status> {
         let Some(pod) = object.filter(|_| attempt.creates("", "pods")) else { return Ok(()) };
         let class = class_of(attempt, pod)?.unwrap_or(Value::Null);
         let overhead = pod["spec"]["overhead"].as_object().is_some_and(|overhead| !overhead.is_empty());
@@ -119,9 +124,7 @@ mod tests {
     fn the_wider_toleration_stays() {
         let all = json!({"operator": "Exists"});
         let of_key = |operator: &str, value: &str| json!({"key": "k", "operator": operator, "value": value});
-        let for_seconds = |seconds: i64| {
-            json!({"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds})
-        };
+        let for_seconds = |seconds: i64| json!({"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds});
         for (given, expected) in [
             (vec![of_key("Equal", "a"), all.clone()], vec![all.clone()]),
             (vec![all.clone(), of_key("Equal", "a")], vec![all.clone()]),

@@ -48,7 +48,12 @@ impl Plugin for ServiceAccount {
         Ok(())
     }
 
-    fn validate(&self, attempt: &Attempt<'_>, object: Option<&Value>, _: &mut Vec<String>) -> Result<(), Status> {
+    fn validate(
+        &self,
+        attempt: &Attempt<'_>,
+        object: Option<&Value>,
+        _: &mut Vec<String>,
+    ) -> Result<(), Status> {
         let debugs = attempt.operation == Operation::Update && attempt.is("", "pods", "ephemeralcontainers");
         let Some(pod) = object.filter(|_| debugs || attempt.creates("", "pods")) else { return Ok(()) };
         if pod["metadata"]["annotations"].get(MIRROR).is_some() {
@@ -73,7 +78,9 @@ fn secret_out_of_reach(account: &Value, pod: &Value) -> Option<String> {
     let lists = |part: &str, secret: &str| each(&account[part]).any(|one| one["name"] == secret);
     let (spec, not_listed) = (&pod["spec"], "does not reference that secret");
     let volumes = each(&spec["volumes"]).filter_map(|volume| volume.get("secret"));
-    if let Some(secret) = volumes.map(|secret| text(&secret["secretName"])).find(|secret| !lists("secrets", secret)) {
+    if let Some(secret) =
+        volumes.map(|secret| text(&secret["secretName"])).find(|secret| !lists("secrets", secret))
+    {
         return Some(format!(
             "volume with secret.secretName=\"{secret}\" is not allowed because service account {owner} {not_listed}"
         ));
@@ -98,7 +105,8 @@ fn secret_out_of_reach(account: &Value, pod: &Value) -> Option<String> {
         }
     }
     let pulls = each(&spec["imagePullSecrets"]).enumerate();
-    let beyond = pulls.map(|(at, one)| (at, text(&one["name"]))).find(|(_, one)| !lists("imagePullSecrets", one));
+    let beyond =
+        pulls.map(|(at, one)| (at, text(&one["name"]))).find(|(_, one)| !lists("imagePullSecrets", one));
     beyond.map(|(at, secret)| {
         format!(
             "imagePullSecrets[{at}].name=\"{secret}\" is not allowed because service account {owner} does not reference that imagePullSecret"
@@ -112,8 +120,9 @@ fn check_mirror(attempt: &Attempt<'_>, pod: &Value) -> Result<(), Status> {
         return Err(attempt.forbidden("a mirror pod may not reference service accounts"));
     }
     let volumes = || each(&spec["volumes"]);
-    let projects =
-        |kind: &str| volumes().flat_map(|volume| each(&volume["projected"]["sources"])).any(|one| one.get(kind).is_some());
+    let projects = |kind: &str| {
+        volumes().flat_map(|volume| each(&volume["projected"]["sources"])).any(|one| one.get(kind).is_some())
+    };
     if volumes().any(|volume| volume.get("secret").is_some()) || projects("secret") {
         return Err(attempt.forbidden("a mirror pod may not reference secrets"));
     }
@@ -132,9 +141,9 @@ fn mount_token(attempt: &Attempt<'_>, pod: &mut Value) {
         .map(|volume| text(&volume["name"]))
         .find(|name| name.starts_with("kube-api-access-"))
         .map(str::to_owned);
-    let volume = known.clone().unwrap_or_else(|| {
-        format!("kube-api-access-{}", attempt.server.env().chance().suffix(5))
-    });
+    let volume = known
+        .clone()
+        .unwrap_or_else(|| format!("kube-api-access-{}", attempt.server.env().chance().suffix(5)));
     let mut used = false;
     for part in ["initContainers", "containers"] {
         for container in each_mut(pod["spec"].get_mut(part)) {
@@ -172,18 +181,27 @@ mod tests {
         };
         let env = json!([{"name": "E", "valueFrom": {"secretKeyRef": {"name": "t", "key": "k"}}}]);
         for (spec, expected) in [
-            (json!({"volumes": [{"secret": {"secretName": "s"}}], "imagePullSecrets": [{"name": "p"}]}), None),
+            (
+                json!({"volumes": [{"secret": {"secretName": "s"}}], "imagePullSecrets": [{"name": "p"}]}),
+                None,
+            ),
             (
                 json!({"volumes": [{"secret": {"secretName": "t"}}]}),
-                Some("volume with secret.secretName=\"t\" is not allowed because service account a does not reference that secret"),
+                Some(
+                    "volume with secret.secretName=\"t\" is not allowed because service account a does not reference that secret",
+                ),
             ),
             (
                 json!({"containers": [{"name": "c", "env": env}]}),
-                Some("container c with envVar E referencing secret.secretName=\"t\" is not allowed because service account a does not reference that secret"),
+                Some(
+                    "container c with envVar E referencing secret.secretName=\"t\" is not allowed because service account a does not reference that secret",
+                ),
             ),
             (
                 json!({"imagePullSecrets": [{"name": "p"}, {"name": "q"}]}),
-                Some("imagePullSecrets[1].name=\"q\" is not allowed because service account a does not reference that imagePullSecret"),
+                Some(
+                    "imagePullSecrets[1].name=\"q\" is not allowed because service account a does not reference that imagePullSecret",
+                ),
             ),
         ] {
             let pod = json!({"spec": spec});

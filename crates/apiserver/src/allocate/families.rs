@@ -40,7 +40,8 @@ pub(super) fn settle(service: &mut Value, old: Option<&Value>) -> Result<(), Fie
     // A headless service keeps the families of its first form.
     let kept = headless && old.is_some_and(|old| old["spec"]["ipFamilies"] == spec["ipFamilies"]);
     if single && spec["ipFamilies"].as_array().is_some_and(|families| families.len() > 1) {
-        let detail = "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified";
+        let detail =
+            "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified";
         errors.invalid(&policy_path, &"SingleStack".into(), detail);
         return Err(errors);
     }
@@ -78,7 +79,11 @@ fn infer_from_addresses(spec: &mut Value) -> Result<(), FieldErrors> {
         let Ok(IpAddr::V6(_)) = text(address).parse() else { continue };
         let mut errors = FieldErrors::new();
         let path = Path::new("spec.clusterIPs");
-        errors.invalid(&path.index(at), &Value::Array(given.clone()), "IPv6 is not configured on this cluster");
+        errors.invalid(
+            &path.index(at),
+            &Value::Array(given.clone()),
+            "IPv6 is not configured on this cluster",
+        );
         return Err(errors);
     }
     Ok(())

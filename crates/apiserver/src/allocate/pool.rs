@@ -34,8 +34,11 @@ impl Pool {
 
     /// Takes a number; none where it is taken already.
     pub(super) fn take(self: &Arc<Pool>, number: u32) -> Option<Claim> {
-        (number < self.size && self.taken.lock().insert(number))
-            .then(|| Claim { pool: self.clone(), number, kept: false })
+        (number < self.size && self.taken.lock().insert(number)).then(|| Claim {
+            pool: self.clone(),
+            number,
+            kept: false,
+        })
     }
 
     /// Takes any number: a random one of the preferred part, then one of the rest; none where all are taken.

@@ -55,7 +55,12 @@ fn needs_health_port(service: &Value) -> bool {
 
 /// The addresses that a service holds.
 fn addresses(service: &Value) -> Vec<Ipv4Addr> {
-    service["spec"]["clusterIPs"].as_array().into_iter().flatten().filter_map(|ip| text(ip).parse().ok()).collect()
+    service["spec"]["clusterIPs"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|ip| text(ip).parse().ok())
+        .collect()
 }
 
 /// The node ports that a service holds, each once.
@@ -264,12 +269,14 @@ impl ServiceAllocator {
         if asked == 0 {
             let claim = self.port_pool.take_any();
             let claim = claim.ok_or("failed to allocate a HealthCheck NodePort 0: range is full")?;
-            service["spec"]["healthCheckNodePort"] = (u64::from(*self.ports.start()) + u64::from(claim.number())).into();
+            service["spec"]["healthCheckNodePort"] =
+                (u64::from(*self.ports.start()) + u64::from(claim.number())).into();
             reservation.taken.push(claim);
             return Ok(());
         }
         let claim = self.take_port(asked);
-        let claim = claim.map_err(|why| format!("failed to allocate requested HealthCheck NodePort {asked}: {why}"))?;
+        let claim = claim
+            .map_err(|why| format!("failed to allocate requested HealthCheck NodePort {asked}: {why}"))?;
         reservation.taken.push(claim);
         Ok(())
     }

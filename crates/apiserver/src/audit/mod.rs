@@ -81,7 +81,12 @@ impl Audit {
 
     /// Begins to record a request, if the policy wants it. `user` is none for who couldn't show who they are; who
     /// `attributes` names then doesn't matter.
-    pub(crate) fn begin(self: &Arc<Self>, user: Option<&User>, what: &Attributes<'_>, asked: Asked<'_>) -> Option<Trail> {
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        user: Option<&User>,
+        what: &Attributes<'_>,
+        asked: Asked<'_>,
+    ) -> Option<Trail> {
         let verdict = self.policy.judge(user, what);
         self.levels[verdict.level as usize].fetch_add(1, Ordering::Relaxed);
         if verdict.level == Level::None {
@@ -114,7 +119,8 @@ impl Audit {
 
     /// How often each level was chosen, and what has become of events.
     pub(crate) fn counts(&self) -> ([(&'static str, u64); Level::ALL.len()], &Counts) {
-        let levels = Level::ALL.map(|level| (level.as_str(), self.levels[level as usize].load(Ordering::Relaxed)));
+        let levels =
+            Level::ALL.map(|level| (level.as_str(), self.levels[level as usize].load(Ordering::Relaxed)));
         (levels, self.log.counts())
     }
 
@@ -175,8 +181,13 @@ impl Trail {
 
     /// There was no answer: the client was gone.
     pub(crate) fn closed_early(&self) {
-        let status = [("code", 200.into()), ("status", "Success".into()), ("message", "Connection closed early".into())];
-        self.tail.lock().status = status.into_iter().map(|(key, value): (_, Value)| (key.to_owned(), value)).collect();
+        let status = [
+            ("code", 200.into()),
+            ("status", "Success".into()),
+            ("message", "Connection closed early".into()),
+        ];
+        self.tail.lock().status =
+            status.into_iter().map(|(key, value): (_, Value)| (key.to_owned(), value)).collect();
     }
 
     /// The server panicked.

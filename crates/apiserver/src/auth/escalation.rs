@@ -31,8 +31,7 @@ pub(crate) fn check_escalation(
         }) {
             return Ok(());
         }
-        let may =
-            Attributes { namespace, name, ..Attributes::resource(user, "escalate", GROUP, plural) };
+        let may = Attributes { namespace, name, ..Attributes::resource(user, "escalate", GROUP, plural) };
         if authorizer.decide(&may).allowed {
             return Ok(());
         }
@@ -65,9 +64,7 @@ pub(crate) fn check_escalation(
         if authorizer.decide(&may).allowed {
             return Ok(());
         }
-        authorizer
-            .role_rules(namespace, &role)
-            .ok_or_else(|| Status::not_found(GROUP, plural, &role.name))?
+        authorizer.role_rules(namespace, &role).ok_or_else(|| Status::not_found(GROUP, plural, &role.name))?
     };
     let (owned, faults) = authorizer.rules_of(user, namespace);
     let missing = uncovered(&owned, &asked);

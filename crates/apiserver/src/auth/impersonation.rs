@@ -107,7 +107,10 @@ mod tests {
     fn accounts_get_their_groups() {
         let wanted = Impersonation { user: "system:serviceaccount:n:a".into(), ..Default::default() };
         let user = impersonate(&User::admin(), &wanted, |_| Ok(())).unwrap();
-        assert_eq!(user.groups, ["system:serviceaccounts", "system:serviceaccounts:n", "system:authenticated"]);
+        assert_eq!(
+            user.groups,
+            ["system:serviceaccounts", "system:serviceaccounts:n", "system:authenticated"]
+        );
     }
 
     #[test]

@@ -20,8 +20,6 @@ pub use impersonation::{Impersonation, impersonate};
 pub use login::{Login, LoginError};
 pub use roles::Decision;
 pub use token::{Bound, Claims, Reference, Tokens, Verified};
-pub use user::{
-    ANONYMOUS, AUTHENTICATED, MASTERS, NODES, UNAUTHENTICATED, User, service_account_of,
-};
+pub use user::{ANONYMOUS, AUTHENTICATED, MASTERS, NODES, UNAUTHENTICATED, User, service_account_of};
 
 pub(crate) use roles::Authorizer;

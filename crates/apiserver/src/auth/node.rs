@@ -28,7 +28,9 @@ pub(super) fn decide(db: &Db, attempt: &Attributes<'_>) -> Verdict {
         return no(format!("unknown node for user {:?}", attempt.user.name));
     }
     match (attempt.group, attempt.resource) {
-        ("", "secrets") => read_namespaced(attempt, node, || pods_refer(db, attempt, node, Reference::Secret)),
+        ("", "secrets") => {
+            read_namespaced(attempt, node, || pods_refer(db, attempt, node, Reference::Secret))
+        }
         ("", "configmaps") => {
             read_namespaced(attempt, node, || pods_refer(db, attempt, node, Reference::ConfigMap))
         }
@@ -66,9 +68,7 @@ fn by_rules(attempt: &Attributes<'_>) -> Verdict {
     let rules = RULES.get_or_init(|| {
         default_policy()
             .into_iter()
-            .find(|(plural, object)| {
-                *plural == "clusterroles" && object["metadata"]["name"] == "system:node"
-            })
+            .find(|(plural, object)| *plural == "clusterroles" && object["metadata"]["name"] == "system:node")
             .and_then(|(_, object)| serde_json::from_value(object["rules"].clone()).ok())
             .unwrap_or_default()
     });

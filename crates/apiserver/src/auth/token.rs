@@ -135,7 +135,8 @@ impl Tokens {
             return Err("service account token is not valid yet".into());
         }
         let wanted = audiences.unwrap_or(&self.audiences);
-        let audiences: Vec<String> = wanted.iter().filter(|word| claims.aud.contains(word)).cloned().collect();
+        let audiences: Vec<String> =
+            wanted.iter().filter(|word| claims.aud.contains(word)).cloned().collect();
         if audiences.is_empty() {
             // As Go shows lists.
             let list = |words: &[String]| {

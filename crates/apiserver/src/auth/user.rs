@@ -54,8 +54,10 @@ impl User {
     /// A service account.
     pub fn service_account(namespace: &str, name: &str, uid: &str) -> User {
         let all = format!("system:serviceaccounts:{namespace}");
-        let mut user =
-            User::new(&format!("{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"), &["system:serviceaccounts", &all]);
+        let mut user = User::new(
+            &format!("{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"),
+            &["system:serviceaccounts", &all],
+        );
         user.uid = uid.to_owned();
         user
     }

@@ -37,7 +37,11 @@ pub(crate) async fn create_value(
     call.warnings.extend(metadata_rules::drop_repeated_owners(&mut object));
     if !matches!(meta(&object, "resourceVersion"), "" | "0") {
         // Upstream's storage says so, without a reason.
-        return Err(Status::new(500, Reason::Unknown, "resourceVersion should not be set on objects to be created"));
+        return Err(Status::new(
+            500,
+            Reason::Unknown,
+            "resourceVersion should not be set on objects to be created",
+        ));
     }
     managed::on_create(call, &mut object, reset);
     create_applied(call, object).await

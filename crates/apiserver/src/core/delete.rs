@@ -151,8 +151,12 @@ pub(crate) async fn delete(call: &mut Call<'_>, body: Body) -> Result<Response, 
 
 fn success(call: &Call<'_>, object: &Object) -> Value {
     let mut details = Map::new();
-    let parts =
-        [("name", object.name()), ("group", call.info().group), ("kind", call.info().plural), ("uid", object.uid())];
+    let parts = [
+        ("name", object.name()),
+        ("group", call.info().group),
+        ("kind", call.info().plural),
+        ("uid", object.uid()),
+    ];
     for (key, text) in parts {
         if !text.is_empty() {
             details.insert(key.into(), text.into());
@@ -296,7 +300,9 @@ fn check_finalized(call: &Call<'_>, options: &DeleteOptions, current: &Object) -
         if let Some(asked) = asked
             && asked != found
         {
-            let why = format!("Precondition failed: {what} in precondition: {asked}, {what} in object meta: {found}");
+            let why = format!(
+                "Precondition failed: {what} in precondition: {asked}, {what} in object meta: {found}"
+            );
             return Err(call.conflict(call.name, &why));
         }
     }

@@ -124,7 +124,8 @@ pub(crate) fn check_options(options: &Options, watch: bool) -> Result<(), Status
         }
         if !matching.is_empty() {
             if !initial {
-                let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+                let detail =
+                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
                 errors.forbidden(&path, detail);
             }
             if matching != "NotOlderThan" {
@@ -139,7 +140,8 @@ pub(crate) fn check_options(options: &Options, watch: bool) -> Result<(), Status
     } else {
         if !matching.is_empty() {
             if version.is_empty() {
-                errors.forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided");
+                errors
+                    .forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided");
             }
             if continued {
                 errors.forbidden(&path, not_with_continue);
@@ -156,11 +158,7 @@ pub(crate) fn check_options(options: &Options, watch: bool) -> Result<(), Status
             errors.forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list");
         }
     }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors.0))
-    }
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors.0)) }
 }
 
 /// What a list shows.
@@ -208,12 +206,15 @@ pub(crate) async fn listing(call: &Call<'_>) -> Result<Listing, Status> {
             db.snapshot(prefix)
         }
     };
-    let namespace = (call.info().scope == Scope::Namespaced && !call.namespace.is_empty())
-        .then_some(call.namespace);
+    let namespace =
+        (call.info().scope == Scope::Namespaced && !call.namespace.is_empty()).then_some(call.namespace);
     let bound = start.as_deref().map_or(Bound::Unbounded, Bound::Included);
     // Any version will do: that is answered from memory, as a whole, as upstream does.
     let whole = version == "0" && options.resource_version_match.as_deref() != Some("Exact");
-    let limit = options.limit.filter(|_| !whole).map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let limit = options
+        .limit
+        .filter(|_| !whole)
+        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let everything = selection.is_everything();
     let mut items = Vec::new();
     let mut continue_token = None;
@@ -251,8 +252,9 @@ fn encode_token(revision: u64, start: &str) -> String {
 
 /// Reads a continue token, with the words of upstream's storage for what is wrong with it.
 fn decode_token(text: &str) -> Result<Token, Status> {
-    let refuse =
-        |why: String| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+    let refuse = |why: String| {
+        Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+    };
     // Go's decoder reports the first byte that can't stand where it is: padding is no part of this alphabet.
     if let Some(at) = text.bytes().position(|b| !(b.is_ascii_alphanumeric() || b == b'-' || b == b'_')) {
         return Err(refuse(format!("illegal base64 data at input byte {at}")));
@@ -295,11 +297,17 @@ fn token_of(value: &Value) -> Result<Token, String> {
         _ => "string",
     };
     if !(value.is_object() || value.is_null()) {
-        return Err(format!("json: cannot unmarshal {} into Go value of type storage.continueToken", form(value)));
+        return Err(format!(
+            "json: cannot unmarshal {} into Go value of type storage.continueToken",
+            form(value)
+        ));
     }
     let misfit = |key: &str, of: &str| {
         let given = &value[key];
-        format!("json: cannot unmarshal {} into Go struct field continueToken.{key} of type {of}", form(given))
+        format!(
+            "json: cannot unmarshal {} into Go struct field continueToken.{key} of type {of}",
+            form(given)
+        )
     };
     let text = |key: &str| match &value[key] {
         Value::Null => Ok(String::new()),
@@ -333,7 +341,8 @@ mod tests {
     fn options_that_do_not_go_together() {
         let text = |text: &str| Some(text.to_owned());
         let watch_match = "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-        let unsupported = "resourceVersionMatch: Unsupported value: \"Exact\": supported values: \"NotOlderThan\"";
+        let unsupported =
+            "resourceVersionMatch: Unsupported value: \"Exact\": supported values: \"NotOlderThan\"";
         for (options, watch, expected) in [
             (
                 Options { continue_token: text("x"), ..Options::default() },
@@ -373,10 +382,16 @@ mod tests {
         for (token, expected) in [
             (r#"{"v":"v2"}"#.to_owned(), "server does not recognize this encoded version v2"),
             ("null".to_owned(), "server does not recognize this encoded version "),
-            (format!("{version}\"start\":\"a\"}}"), "incorrect encoded start resourceVersion (version meta.k8s.io/v1)"),
+            (
+                format!("{version}\"start\":\"a\"}}"),
+                "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+            ),
             (format!("{version}\"rv\":1}}"), "encoded start key empty (version meta.k8s.io/v1)"),
             (format!("{version}\"rv\":1,\"start\":\"../a\"}}"), "../a"),
-            (r#"{"v":1}"#.to_owned(), "json: cannot unmarshal number into Go struct field continueToken.v of type string"),
+            (
+                r#"{"v":1}"#.to_owned(),
+                "json: cannot unmarshal number into Go struct field continueToken.v of type string",
+            ),
             (r#"[]"#.to_owned(), "json: cannot unmarshal array into Go value of type storage.continueToken"),
             (r#"x"#.to_owned(), "invalid character 'x' looking for beginning of value"),
         ] {

@@ -1,15 +1,15 @@
 //! Patching an object.
 
-use cox_api::{Body, FieldErrors, Part, PatchKind, Path, Reason, Response, Status, patch as patches, schema};
 use cox_api::schema::DecodeError;
+use cox_api::{Body, FieldErrors, Part, PatchKind, Path, Reason, Response, Status, patch as patches, schema};
 use serde_json::Value;
 
 use super::body;
 use super::call::Call;
 use super::create;
 use super::managed;
-use super::yaml;
 use super::update::{Changed, Owners, change, recheck};
+use super::yaml;
 
 /// Media types that patches come in.
 pub const JSON_PATCH: &str = "application/json-patch+json";
@@ -124,7 +124,9 @@ pub(crate) async fn patch(call: &mut Call<'_>, part: Part, body: Body) -> Result
         }
         let owners = Owners::of(cox_api::managed::resets(&patched));
         if kind == PatchKind::Strategic {
-            if let Err(error @ DecodeError::Strict(_)) = schema::check_value(type_id, patched.clone(), strictness) {
+            if let Err(error @ DecodeError::Strict(_)) =
+                schema::check_value(type_id, patched.clone(), strictness)
+            {
                 return Err(patches::unfit_strategic(&patch, &error.to_string()));
             }
         } else if let Some(words) = body::misfit(call.info(), &patched, strictness) {

@@ -83,9 +83,7 @@ pub(crate) async fn put_value(
         }
         set_meta(&mut object, "resourceVersion", "");
         return match create::create_value(call, object.clone(), reset).await {
-            Err(status) if status.is_already_exists() => {
-                replace(call, part, object, owners).await
-            }
+            Err(status) if status.is_already_exists() => replace(call, part, object, owners).await,
             other => other,
         };
     }
@@ -190,9 +188,7 @@ async fn attempt(
                 return Err(Status::new(
                     500,
                     cox_api::Reason::Unknown,
-                    format!(
-                        "strconv.ParseUint: parsing {version:?}: invalid syntax"
-                    ),
+                    format!("strconv.ParseUint: parsing {version:?}: invalid syntax"),
                 ));
             }
         }
@@ -217,7 +213,10 @@ async fn attempt(
 
     if ends_deletion(call, &new, old) {
         if call.options.dry_run {
-            return Ok(Some(Response::Object { object: call.unstored(&new, current.revision()), created: false }));
+            return Ok(Some(Response::Object {
+                object: call.unstored(&new, current.revision()),
+                created: false,
+            }));
         }
         let txn = Txn::delete(call.key(call.name), Expect::Revision(current.revision()));
         return match call.server.db().commit(txn).await {
@@ -235,10 +234,12 @@ async fn attempt(
     }
     let charge = crate::admission::quota::charge(call, &seen, &new).await?;
     if call.options.dry_run {
-        return Ok(Some(Response::Object { object: call.unstored(&new, current.revision()), created: false }));
+        return Ok(Some(Response::Object {
+            object: call.unstored(&new, current.revision()),
+            created: false,
+        }));
     }
-    let txn =
-        Txn::put(call.key(call.name), Expect::Revision(current.revision()), call.store(new));
+    let txn = Txn::put(call.key(call.name), Expect::Revision(current.revision()), call.store(new));
     match call.server.db().commit(txn).await {
         Ok(committed) => {
             reservation.keep();

@@ -22,12 +22,11 @@ pub(crate) async fn watch(call: &mut Call<'_>) -> Result<Response, Status> {
     check_options(options, true)?;
     let selection = Selection::of(call)?;
     let version = options.resource_version.as_deref().unwrap_or_default();
-    let asked =
-        parse_version(version).map_err(|why| Status::new(500, cox_api::Reason::Unknown, why))?;
+    let asked = parse_version(version).map_err(|why| Status::new(500, cox_api::Reason::Unknown, why))?;
     let db = call.server.db();
     let prefix = call.prefix();
-    let namespace = (call.info().scope == Scope::Namespaced && !call.namespace.is_empty())
-        .then_some(call.namespace);
+    let namespace =
+        (call.info().scope == Scope::Namespaced && !call.namespace.is_empty()).then_some(call.namespace);
     // What is there comes first where the client knows nothing yet, or asks for it.
     let initial = match options.send_initial_events {
         Some(initial) => initial,

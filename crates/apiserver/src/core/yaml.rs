@@ -111,7 +111,10 @@ mod tests {
         let text = b"a: 1\nb:\n  c: {x: 1, x: 2}\n  d: [{y: 1}, {y: 2}]\na: &l 3\ne: *l\n---\na: 1\na: 2\n";
         let read = parse(text).expect("it is YAML");
         assert_eq!(read.value, json!({"a": 3, "b": {"c": {"x": 2}, "d": [{"y": 1}, {"y": 2}]}, "e": 3}));
-        assert_eq!(read.repeated, ["line 3: key \"x\" already set in map", "line 5: key \"a\" already set in map"]);
+        assert_eq!(
+            read.repeated,
+            ["line 3: key \"x\" already set in map", "line 5: key \"a\" already set in map"]
+        );
     }
 
     /// Any JSON, as clients write it into applied configurations. U+007F is not allowed in YAML.
@@ -124,8 +127,22 @@ mod tests {
             any::<u64>().prop_map(Value::from),
             (-1000i32..1000).prop_map(|number| Value::from(f64::from(number) / 8.0)),
             text.prop_map(Value::from),
-            prop::sample::select(vec!["yes", "null", "~", "0x1f", "1e3", "1_000", ".inf", "2026-01-01", "=", "<<", "0o7", "012", "1:30"])
-                .prop_map(Value::from),
+            prop::sample::select(vec![
+                "yes",
+                "null",
+                "~",
+                "0x1f",
+                "1e3",
+                "1_000",
+                ".inf",
+                "2026-01-01",
+                "=",
+                "<<",
+                "0o7",
+                "012",
+                "1:30"
+            ])
+            .prop_map(Value::from),
         ];
         leaf.prop_recursive(4, 24, 4, move |inner| {
             prop_oneof![

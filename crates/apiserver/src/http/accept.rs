@@ -253,7 +253,9 @@ mod tests {
     fn refusals_say_what_there_is() {
         let of = |accept: &str, purpose| choose(Some(accept), purpose).unwrap_err().message().to_owned();
         assert!(of("text/html", Purpose::Object).starts_with("406: Not Acceptable\n\nAvailable"));
-        assert!(of("application/json;as=Nothing;v=v1;g=meta.k8s.io", Purpose::Object).starts_with("only the"));
+        assert!(
+            of("application/json;as=Nothing;v=v1;g=meta.k8s.io", Purpose::Object).starts_with("only the")
+        );
         assert!(of("application/yaml", Purpose::Watch).ends_with("protobuf;stream=watch"));
     }
 }

@@ -75,7 +75,15 @@ mod tests {
     fn timeouts_are_gos_durations() {
         let max = Duration::from_secs(60);
         let of = |text: &str| of(&Query::parse(&format!("timeout={text}")), max);
-        let taken = [("1m", 60.0), ("1.5s", 1.5), ("1s500ms", 1.5), ("2h", 60.0), ("0", 60.0), ("0s", 60.0), ("", 60.0)];
+        let taken = [
+            ("1m", 60.0),
+            ("1.5s", 1.5),
+            ("1s500ms", 1.5),
+            ("2h", 60.0),
+            ("0", 60.0),
+            ("0s", 60.0),
+            ("", 60.0),
+        ];
         for (text, seconds) in taken {
             assert_eq!(of(text).unwrap(), Duration::from_secs_f64(seconds), "{text}");
         }

@@ -4,11 +4,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use cox_sys::dial_error_text;
 use cox_api::{Reason, Request, Status, Verb};
+use cox_sys::dial_error_text;
 use http::header::{
-    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, LOCATION, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderValue, Method, StatusCode};
 use hyper::body::{Bytes, Incoming};
@@ -67,7 +67,8 @@ pub(super) async fn answer(
     let (scheme, name, port) =
         split(&asked).ok_or_else(|| Status::bad_request(format!("invalid {kind} request {asked:?}")))?;
     if scheme == "https" {
-        let message = format!("{kind}s/proxy over https is not served yet; ask for {name}:{port} without a scheme");
+        let message =
+            format!("{kind}s/proxy over https is not served yet; ask for {name}:{port} without a scheme");
         return Err(Status::new(501, Reason::MethodNotAllowed, message));
     }
     let namespace = target.namespace.as_deref().unwrap_or_default();
@@ -78,7 +79,10 @@ pub(super) async fn answer(
     };
     let path = request.uri().path();
     // Without a slash, what a page refers to would be looked for beside it.
-    if target.rest.is_empty() && !path.ends_with('/') && matches!(*request.method(), Method::GET | Method::HEAD) {
+    if target.rest.is_empty()
+        && !path.ends_with('/')
+        && matches!(*request.method(), Method::GET | Method::HEAD)
+    {
         let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
         let mut moved = Answered::new(Reply::Whole(Bytes::new()));
         *moved.status_mut() = StatusCode::MOVED_PERMANENTLY;
@@ -119,7 +123,8 @@ fn allowed(text: &str) -> Result<IpAddr, Status> {
 }
 
 fn number(port: &str) -> Result<u16, Status> {
-    port.parse().map_err(|_| unavailable(format!("error trying to reach service: dial tcp: unknown port tcp/{port}")))
+    port.parse()
+        .map_err(|_| unavailable(format!("error trying to reach service: dial tcp: unknown port tcp/{port}")))
 }
 
 async fn pod(server: &ApiServer, namespace: &str, name: &str, port: &str) -> Result<Backend, Status> {
@@ -145,7 +150,8 @@ async fn service(server: &ApiServer, namespace: &str, name: &str, port: &str) ->
         Ok(number) => {
             let mut ports = service["spec"]["ports"].as_array().into_iter().flatten();
             let found = ports.find(|known| known["port"].as_u64() == Some(number));
-            let found = found.ok_or_else(|| unavailable(format!("no service port {number} found for service {name:?}")))?;
+            let found = found
+                .ok_or_else(|| unavailable(format!("no service port {number} found for service {name:?}")))?;
             found["name"].as_str().unwrap_or_default()
         }
         Err(_) => port,
@@ -167,7 +173,8 @@ fn ready<'a>(endpoints: &'a Value, port: &str) -> Vec<(&'a str, u16)> {
     for subset in endpoints["subsets"].as_array().into_iter().flatten() {
         let mut ports = subset["ports"].as_array().into_iter().flatten();
         let named = ports.find(|known| known["name"].as_str().unwrap_or_default() == port);
-        let number = named.and_then(|known| known["port"].as_u64()).and_then(|number| u16::try_from(number).ok());
+        let number =
+            named.and_then(|known| known["port"].as_u64()).and_then(|number| u16::try_from(number).ok());
         let Some(number) = number else { continue };
         let addresses = subset["addresses"].as_array().into_iter().flatten();
         found.extend(addresses.filter_map(|address| Some((address["ip"].as_str()?, number))));
@@ -180,7 +187,10 @@ async fn node(server: &ApiServer, name: &str, port: &str) -> Result<Backend, Sta
     if port.is_empty() || port == kubelet.port().to_string() {
         return Ok(Backend { address: kubelet, kubelet: true });
     }
-    Ok(Backend { address: SocketAddr::new(allowed(&kubelet.ip().to_string())?, number(port)?), kubelet: false })
+    Ok(Backend {
+        address: SocketAddr::new(allowed(&kubelet.ip().to_string())?, number(port)?),
+        kubelet: false,
+    })
 }
 
 async fn pass(
@@ -190,13 +200,17 @@ async fn pass(
     ticket: &Ticket,
     mut request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
-    let unreachable = |error: &dyn std::fmt::Display| unavailable(format!("error trying to reach service: {error}"));
+    let unreachable =
+        |error: &dyn std::fmt::Display| unavailable(format!("error trying to reach service: {error}"));
     let to = backend.address;
     let dialled = server.config().dialer.dial(to).await;
     let stream = dialled.map_err(|error| unreachable(&dial_error_text(to, &error)))?;
     let mut sender = if backend.kubelet {
         let tls = TlsConnector::from(kubelet_client(server)?);
-        let stream = tls.connect(ServerName::IpAddress(to.ip().into()), stream).await.map_err(|error| unreachable(&error))?;
+        let stream = tls
+            .connect(ServerName::IpAddress(to.ip().into()), stream)
+            .await
+            .map_err(|error| unreachable(&error))?;
         speak(server, stream).await
     } else {
         speak(server, stream).await
@@ -210,7 +224,8 @@ async fn pass(
         None => format!("/{rest}"),
     };
     let (parts, body) = request.into_parts();
-    let mut forwarded = http::Request::builder().method(parts.method).uri(uri).body(body).map_err(Status::internal)?;
+    let mut forwarded =
+        http::Request::builder().method(parts.method).uri(uri).body(body).map_err(Status::internal)?;
     let text = |text: &str| HeaderValue::from_str(text).map_err(Status::internal);
     let headers = forwarded.headers_mut();
     copy(&parts.headers, headers, client.is_some());
@@ -225,29 +240,31 @@ async fn pass(
     let mut answer = sender.send_request(forwarded).await.map_err(|error| unreachable(&error))?;
     let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
     if switched {
-        let client = client.ok_or_else(|| unavailable("the backend switched protocols without being asked"))?;
+        let client =
+            client.ok_or_else(|| unavailable("the backend switched protocols without being asked"))?;
         couple(server, ticket, hyper::upgrade::on(&mut answer), client);
     }
     let (parts, body) = answer.into_parts();
-    let reply = if switched {
-        Reply::Whole(Bytes::new())
-    } else {
-        Reply::Passed(body, Some(Box::new(sender)))
-    };
+    let reply =
+        if switched { Reply::Whole(Bytes::new()) } else { Reply::Passed(body, Some(Box::new(sender))) };
     let mut answered = Answered::new(reply);
     *answered.status_mut() = parts.status;
     copy(&parts.headers, answered.headers_mut(), switched);
-    let inside = parts.headers.get(LOCATION).and_then(|location| location.to_str().ok()).and_then(|location| {
-        let own = location.strip_prefix(&format!("http://{to}")).unwrap_or(location);
-        own.starts_with('/').then(|| format!("{prefix}{own}"))
-    });
+    let inside =
+        parts.headers.get(LOCATION).and_then(|location| location.to_str().ok()).and_then(|location| {
+            let own = location.strip_prefix(&format!("http://{to}")).unwrap_or(location);
+            own.starts_with('/').then(|| format!("{prefix}{own}"))
+        });
     if let Some(inside) = inside {
         answered.headers_mut().insert(LOCATION, text(&inside)?);
     }
     Ok(answered)
 }
 
-async fn speak<S>(server: &ApiServer, stream: S) -> hyper::Result<hyper::client::conn::http1::SendRequest<Incoming>>
+async fn speak<S>(
+    server: &ApiServer,
+    stream: S,
+) -> hyper::Result<hyper::client::conn::http1::SendRequest<Incoming>>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
@@ -321,9 +338,11 @@ mod tests {
         let (near, mut far) = tokio::io::duplex(4096);
         let backend = async move {
             let _ = far.read(&mut [0; 1024]).await;
-            let _ = far.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n").await;
+            let _ =
+                far.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n").await;
         };
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(near)).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(near)).await.unwrap();
         let ask = async {
             let request = http::Request::builder().uri("/").body(Empty::<Bytes>::new()).unwrap();
             let answer = sender.send_request(request).await.unwrap();
@@ -336,7 +355,9 @@ mod tests {
     #[test]
     fn connection_headers_stay() {
         let mut from = HeaderMap::new();
-        for (name, value) in [("connection", "upgrade"), ("upgrade", "websocket"), ("te", "trailers"), ("x-a", "b")] {
+        for (name, value) in
+            [("connection", "upgrade"), ("upgrade", "websocket"), ("te", "trailers"), ("x-a", "b")]
+        {
             from.insert(name, HeaderValue::from_static(value));
         }
         let names = |upgrade| {

@@ -4,18 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cox_api::{Body, Reason, Request, Response, Status, Verb};
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::Method;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 
 use super::accept::{self, Form, Purpose};
 use super::encode::{self, About};
+use super::guard::Use;
+use super::info::Info;
 use super::reply::{Answered, Reply};
 use super::table::Include;
 use super::target::{Query, ResourcePath, decode_percent};
-use super::guard::Use;
-use super::info::Info;
 use super::ticket::Ticket;
 use super::{deadline, options, relay, system, warnings};
 use crate::auth::{ANONYMOUS, Attributes, Impersonation, UNAUTHENTICATED, User, impersonate};
@@ -57,7 +59,11 @@ impl Drop for Streaming {
 }
 
 /// Answers a request.
-pub(super) async fn handle(server: Arc<ApiServer>, connection: Arc<Connection>, request: http::Request<Incoming>) -> Answered {
+pub(super) async fn handle(
+    server: Arc<ApiServer>,
+    connection: Arc<Connection>,
+    request: http::Request<Incoming>,
+) -> Answered {
     let gzip = request
         .headers()
         .get_all(ACCEPT_ENCODING)
@@ -173,7 +179,10 @@ fn who(server: &ApiServer, connection: &Connection, path: &str, headers: &Header
         return Ok(user.clone());
     }
     // Whoever shows nothing may ask for health and version, if the roles say so; nothing else.
-    if OPEN_PATHS.iter().any(|open| path == *open || path.strip_prefix(open).is_some_and(|rest| rest.starts_with('/'))) {
+    if OPEN_PATHS
+        .iter()
+        .any(|open| path == *open || path.strip_prefix(open).is_some_and(|rest| rest.starts_with('/')))
+    {
         return Ok(User { name: ANONYMOUS.into(), groups: vec![UNAUTHENTICATED.into()], ..User::default() });
     }
     Err(Status::unauthorized())
@@ -271,7 +280,8 @@ async fn on_named_watch(
     call.options.field_selector = query.get("fieldSelector").map(str::to_owned);
     ticket.authorize(&Attributes::call(user, &call))?;
     call.options = options::parse(Verb::Watch, query)?;
-    let form = accept::choose(request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()), Purpose::Watch)?;
+    let form =
+        accept::choose(request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()), Purpose::Watch)?;
     finish(server, user, call, served, form, Include::parse(query.get("includeObject"))?, ticket).await
 }
 
@@ -320,7 +330,12 @@ async fn finish(
 }
 
 /// A resource that isn't served: whether it may be asked for comes first.
-fn authorize_unknown(ticket: &Ticket, user: &User, target: &ResourcePath, method: &Method) -> Result<(), Status> {
+fn authorize_unknown(
+    ticket: &Ticket,
+    user: &User,
+    target: &ResourcePath,
+    method: &Method,
+) -> Result<(), Status> {
     let verb = method.as_str().to_lowercase();
     let verb = match (method, &target.name) {
         (&Method::GET, None) => "list",
@@ -343,7 +358,9 @@ fn verb(method: &Method, target: &ResourcePath, watching: bool) -> Result<Verb, 
         Method::GET | Method::HEAD if named => Verb::Get,
         Method::GET | Method::HEAD => Verb::List,
         // A new object's name is in the body; below an object only subresources are made.
-        Method::POST if named && target.subresource.is_none() => return Err(Status::method_not_allowed("", "", "")),
+        Method::POST if named && target.subresource.is_none() => {
+            return Err(Status::method_not_allowed("", "", ""));
+        }
         Method::POST => Verb::Create,
         Method::PUT => Verb::Update,
         Method::PATCH => Verb::Patch,
@@ -376,12 +393,21 @@ async fn read(server: &ApiServer, body: Incoming) -> Result<Bytes, Status> {
     }
 }
 
-async fn body(server: &ApiServer, verb: Verb, ticket: &Ticket, request: http::Request<Incoming>) -> Result<Body, Status> {
+async fn body(
+    server: &ApiServer,
+    verb: Verb,
+    ticket: &Ticket,
+    request: http::Request<Incoming>,
+) -> Result<Body, Status> {
     if verb.is_read() {
         return Ok(Body::None);
     }
-    let media_type =
-        request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let media_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     let bytes = read(server, request.into_body()).await?;
     if bytes.is_empty() && matches!(verb, Verb::Delete | Verb::DeleteCollection) {
         return Ok(Body::None);

@@ -134,7 +134,10 @@ mod tests {
     #[test]
     fn an_object_without_a_revision_has_no_resource_version() {
         let value: Value = serde_json::from_slice(&object(&made("a", 0))).unwrap();
-        assert_eq!(value, json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"a": 1}}));
+        assert_eq!(
+            value,
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"a": 1}})
+        );
         let bare = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {}});
         let bare = Object::new(&bare, Header::default(), 0);
         let value: Value = serde_json::from_slice(&object(&bare)).unwrap();
@@ -146,7 +149,8 @@ mod tests {
         let info = cox_api::kinds::by_kind("", "v1", "Pod").unwrap().info();
         for count in [0usize, 1, 2, 5000] {
             let items = (0..count).map(|at| made(&format!("p{at}"), at as u64 + 1)).collect();
-            let listing = Listing { items, revision: 7, continue_token: Some("t".into()), remaining: Some(3) };
+            let listing =
+                Listing { items, revision: 7, continue_token: Some("t".into()), remaining: Some(3) };
             let (stream, length) = list(info, listing);
             let bytes: Vec<u8> = stream.collect::<Vec<Bytes>>().await.concat();
             assert_eq!(bytes.len() as u64, length);

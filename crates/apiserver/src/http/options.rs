@@ -28,7 +28,8 @@ pub fn parse(verb: Verb, query: &Query) -> Result<Options, Status> {
     if matches!(verb, Verb::List | Verb::Watch | Verb::DeleteCollection) {
         options.label_selector = text("labelSelector");
         options.field_selector = text("fieldSelector");
-        options.limit = number("limit")?.and_then(|limit| u64::try_from(limit).ok()).filter(|&limit| limit > 0);
+        options.limit =
+            number("limit")?.and_then(|limit| u64::try_from(limit).ok()).filter(|&limit| limit > 0);
         options.continue_token = text("continue");
         options.resource_version_match = text("resourceVersionMatch");
         options.send_initial_events = query.flag("sendInitialEvents");

@@ -5,8 +5,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use cox_sys::dial_error_text;
 use cox_api::{Reason, Request, Resource, Response, Status, Verb};
+use cox_sys::dial_error_text;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, UPGRADE};
 use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Empty};
@@ -30,7 +30,8 @@ const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 /// Whether a subresource is answered by a node.
 pub(super) fn is_relayed(resource: &Resource, subresource: &str) -> bool {
     let core = resource.group.is_empty() && resource.version == "v1";
-    let pods = resource.plural == "pods" && matches!(subresource, "log" | "exec" | "attach" | "portforward" | "proxy");
+    let pods = resource.plural == "pods"
+        && matches!(subresource, "log" | "exec" | "attach" | "portforward" | "proxy");
     core && (pods || (matches!(resource.plural.as_str(), "services" | "nodes") && subresource == "proxy"))
 }
 
@@ -79,7 +80,12 @@ pub(super) async fn answer(
     pass(server, address, &uri, ticket, request).await
 }
 
-pub(super) async fn read(server: &ApiServer, plural: &str, namespace: &str, name: &str) -> Result<Value, Status> {
+pub(super) async fn read(
+    server: &ApiServer,
+    plural: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<Value, Status> {
     let call = Request::new(Verb::Get, Resource::new("", "v1", plural)).namespace(namespace).name(name);
     match server.call_authorized(&User::admin(), call).await?.response {
         Response::Object { object, .. } => Ok(object.value()),
@@ -93,7 +99,8 @@ fn container(pod: &Value, name: &str, wanted: Option<&str>) -> Result<String, St
         let containers = pod["spec"][list].as_array().into_iter().flatten();
         containers.filter_map(|container| container["name"].as_str().map(str::to_owned)).collect()
     };
-    let (mains, inits, ephemerals) = (names("containers"), names("initContainers"), names("ephemeralContainers"));
+    let (mains, inits, ephemerals) =
+        (names("containers"), names("initContainers"), names("ephemeralContainers"));
     match wanted.filter(|wanted| !wanted.is_empty()) {
         Some(wanted) => {
             if [&mains, &inits, &ephemerals].iter().any(|list| list.iter().any(|known| known == wanted)) {
@@ -104,8 +111,10 @@ fn container(pod: &Value, name: &str, wanted: Option<&str>) -> Result<String, St
         None => match mains.as_slice() {
             [only] => Ok(only.clone()),
             many => {
-                let mut message =
-                    format!("a container name must be specified for pod {name}, choose one of: [{}]", many.join(" "));
+                let mut message = format!(
+                    "a container name must be specified for pod {name}, choose one of: [{}]",
+                    many.join(" ")
+                );
                 if !inits.is_empty() {
                     message.push_str(&format!(" or one of the init containers: [{}]", inits.join(" ")));
                 }
@@ -122,7 +131,9 @@ pub(super) async fn address(server: &ApiServer, name: &str) -> Result<SocketAddr
     let ip = addresses
         .filter(|address| address["type"] == "InternalIP")
         .find_map(|address| address["address"].as_str()?.parse::<IpAddr>().ok());
-    let port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].as_u64().and_then(|port| u16::try_from(port).ok());
+    let port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"]
+        .as_u64()
+        .and_then(|port| u16::try_from(port).ok());
     match (ip, port) {
         (Some(ip), Some(port)) if port > 0 => Ok(SocketAddr::new(ip, port)),
         _ => Err(Status::internal(format!("node {name} has no address with a kubelet"))),
@@ -143,7 +154,8 @@ async fn pass(
     ticket: &Ticket,
     mut request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
-    let unreachable = |error: &dyn std::fmt::Display| Status::internal(format!("error dialing backend: {error}"));
+    let unreachable =
+        |error: &dyn std::fmt::Display| Status::internal(format!("error dialing backend: {error}"));
     let tls = kubelet_client(server)?;
     let stream = server.config().dialer.dial(address).await;
     let stream = stream.map_err(|error| unreachable(&dial_error_text(address, &error)))?;
@@ -151,8 +163,9 @@ async fn pass(
         .connect(ServerName::IpAddress(address.ip().into()), stream)
         .await
         .map_err(|error| unreachable(&error))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| unreachable(&error))?;
     server.env().spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "connection to a node");
@@ -198,7 +211,10 @@ pub(super) fn couple(server: &ApiServer, ticket: &Ticket, upstream: OnUpgrade, c
 /// What makes an upgrade; credentials stay here.
 fn copy_headers(from: &HeaderMap, to: &mut HeaderMap) {
     for (name, value) in from {
-        let keep = name == UPGRADE || name == CONNECTION || name.as_str().starts_with("sec-websocket-") || name.as_str().starts_with("x-stream-protocol-version");
+        let keep = name == UPGRADE
+            || name == CONNECTION
+            || name.as_str().starts_with("sec-websocket-")
+            || name.as_str().starts_with("x-stream-protocol-version");
         if keep {
             to.append(name.clone(), value.clone());
         }

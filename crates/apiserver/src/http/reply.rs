@@ -91,11 +91,7 @@ pub fn text(code: u16, text: impl Into<String>) -> Answered {
 }
 
 /// An answer piece by piece.
-pub fn pieces(
-    media_type: &'static str,
-    pieces: BoxStream<'static, Bytes>,
-    length: Option<u64>,
-) -> Answered {
+pub fn pieces(media_type: &'static str, pieces: BoxStream<'static, Bytes>, length: Option<u64>) -> Answered {
     let mut response = Response::new(Reply::Pieces(pieces, length, None));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     if let Some(length) = length {

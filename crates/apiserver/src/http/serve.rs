@@ -81,16 +81,33 @@ async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcce
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first().cloned());
     let used = Use::new();
-    let about = Arc::new(Connection { user: certificate.as_ref().and_then(certificate_user), address, peer, used: used.clone(), streams: AtomicUsize::new(0) });
+    let about = Arc::new(Connection {
+        user: certificate.as_ref().and_then(certificate_user),
+        address,
+        peer,
+        used: used.clone(),
+        streams: AtomicUsize::new(0),
+    });
     let (draining, streams) = (server.until_draining(), about.clone());
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let (server, about) = (server.clone(), about.clone());
         async move { Ok::<_, Infallible>(handle(server, about, request).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_time_max).max_buf_size(limits.header_bytes_max);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).keep_alive_timeout(PONG_TIME_MAX);
-    builder.http2().max_concurrent_streams(STREAMS_MAX).max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_time_max)
+        .max_buf_size(limits.header_bytes_max);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PONG_TIME_MAX);
+    builder
+        .http2()
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX));
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let result = tokio::select! {

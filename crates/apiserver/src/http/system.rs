@@ -3,16 +3,19 @@
 use std::io::Write;
 
 use cox_api::{Status, openapi};
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH,
+    VARY,
+};
 use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::accept::{self, Form, Purpose, Shape};
-use super::{discovery, encode, health};
 use super::handle::Connection;
 use super::reply::{Answered, Reply, text, whole};
 use super::target::Query;
+use super::{discovery, encode, health};
 use crate::server::ApiServer;
 
 /// Smaller answers are sent as they are. Source: upstream's `defaultGzipThresholdBytes`.
@@ -25,12 +28,17 @@ const OPENAPI_V2: [&str; 2] = [
 ];
 
 /// Answers a request for such a path.
-pub(super) async fn answer(server: &ApiServer, connection: &Connection, request: http::Request<Incoming>) -> Result<Answered, Status> {
+pub(super) async fn answer(
+    server: &ApiServer,
+    connection: &Connection,
+    request: http::Request<Incoming>,
+) -> Result<Answered, Status> {
     let path = request.uri().path();
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(not_found());
     }
-    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let accept =
+        request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let trimmed = path.trim_matches('/');
     let parts: Vec<&str> = if trimmed.is_empty() { Vec::new() } else { trimmed.split('/').collect() };
     let query = request.uri().query().unwrap_or_default();
@@ -43,7 +51,9 @@ pub(super) async fn answer(server: &ApiServer, connection: &Connection, request:
         ["metrics"] => metrics(server),
         ["api"] => by_form(&accept, true, &connection.address)?,
         ["apis"] => by_form(&accept, false, &connection.address)?,
-        ["api", version] => in_form(&accept, discovery::resource_list("", version).ok_or_else(Status::no_such_path)?)?,
+        ["api", version] => {
+            in_form(&accept, discovery::resource_list("", version).ok_or_else(Status::no_such_path)?)?
+        }
         ["apis", group] => match discovery::group(group) {
             Some(value) => in_form(&accept, value)?,
             None => not_found(),
@@ -151,7 +161,8 @@ fn issuer(server: &ApiServer) -> Value {
 }
 
 fn paths() -> Vec<String> {
-    let mut paths: Vec<String> = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis"].map(str::to_owned).into();
+    let mut paths: Vec<String> =
+        ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis"].map(str::to_owned).into();
     if let Value::Array(groups) = &discovery::group_list()["groups"] {
         for group in groups {
             paths.push(format!("/apis/{}", group["name"].as_str().unwrap_or_default()));
@@ -164,7 +175,8 @@ fn paths() -> Vec<String> {
         paths.push(format!("/{probe}"));
         paths.extend(health::checks(probe).map(|check| format!("/{probe}/{check}")));
     }
-    paths.extend(["/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version"].map(str::to_owned));
+    paths
+        .extend(["/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/version"].map(str::to_owned));
     paths.sort();
     paths
 }
@@ -176,7 +188,8 @@ pub(super) fn compress(answered: Answered) -> Answered {
         Reply::Whole(bytes) if bytes.len() >= GZIP_BYTES_MIN && parts.status == StatusCode::OK => bytes,
         other => return Answered::from_parts(parts, other),
     };
-    let mut encoder = flate2::write::GzEncoder::new(Vec::with_capacity(bytes.len() / 4), flate2::Compression::new(1));
+    let mut encoder =
+        flate2::write::GzEncoder::new(Vec::with_capacity(bytes.len() / 4), flate2::Compression::new(1));
     match encoder.write_all(&bytes).and_then(|()| encoder.finish()) {
         Ok(packed) => {
             parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));

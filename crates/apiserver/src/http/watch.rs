@@ -34,7 +34,9 @@ pub fn answer(events: Watch, form: Form, about: About) -> Answered {
         out.freeze()
     });
     let mut response = pieces(media_type, stream.boxed(), None);
-    response.headers_mut().insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-cache, private"));
+    response
+        .headers_mut()
+        .insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-cache, private"));
     response
 }
 

@@ -43,7 +43,12 @@ mod tests {
 
     #[test]
     fn it_is_yaml_with_the_current_context() {
-        let text = kubeconfig("cox", "https://127.0.0.1:6443", "PEM", &Credentials { token: Some("t"), ..Credentials::default() });
+        let text = kubeconfig(
+            "cox",
+            "https://127.0.0.1:6443",
+            "PEM",
+            &Credentials { token: Some("t"), ..Credentials::default() },
+        );
         let value: Value = serde_saphyr::from_str(&text).unwrap();
         assert_eq!(value["current-context"], "cox");
         assert_eq!(value["clusters"][0]["cluster"]["server"], "https://127.0.0.1:6443");

@@ -31,9 +31,10 @@ pub struct DirectDialer;
 #[async_trait]
 impl Dialer for DirectDialer {
     async fn dial(&self, address: SocketAddr) -> io::Result<Box<dyn ByteStream>> {
-        let stream = tokio::time::timeout(CONNECT_TIME_MAX, tokio::net::TcpStream::connect(address))
-            .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {address}")))??;
+        let stream =
+            tokio::time::timeout(CONNECT_TIME_MAX, tokio::net::TcpStream::connect(address)).await.map_err(
+                |_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {address}")),
+            )??;
         stream.set_nodelay(true)?;
         Ok(Box::new(stream))
     }

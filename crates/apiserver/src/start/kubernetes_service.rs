@@ -29,7 +29,8 @@ pub(super) async fn ensure(server: &ApiServer) -> Result<(), Error> {
         "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": labels},
         "subsets": [{"addresses": addresses.iter().map(|ip| json!({"ip": ip})).collect::<Vec<Value>>(),
             "ports": [{"name": "https", "port": config.advertise_port, "protocol": "TCP"}]}]});
-    settle(server, &Resource::new("", "v1", "endpoints"), "services/endpoints", endpoints, &["subsets"]).await?;
+    settle(server, &Resource::new("", "v1", "endpoints"), "services/endpoints", endpoints, &["subsets"])
+        .await?;
     let slice = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
         "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {"kubernetes.io/service-name": NAME}},
         "addressType": "IPv4",
@@ -55,9 +56,7 @@ async fn settle(
     for &field in fields {
         wanted[field] = object[field].clone();
     }
-    let request = Request::new(Verb::Update, resource.clone())
-        .namespace(NAMESPACE)
-        .name(NAME)
-        .body(Body::Json(wanted));
+    let request =
+        Request::new(Verb::Update, resource.clone()).namespace(NAMESPACE).name(NAME).body(Body::Json(wanted));
     call(server, request).await.map(|_| ()).map_err(failed(&object))
 }

@@ -45,7 +45,10 @@ pub(crate) async fn bootstrap(server: &ApiServer) -> Result<(), Error> {
 
 async fn call(server: &ApiServer, mut request: Request) -> Result<Response, Status> {
     request.options.field_manager = Some(MANAGER.into());
-    server.call_authorized(&User::new("system:apiserver", &["system:masters"]), request).await.map(|a| a.response)
+    server
+        .call_authorized(&User::new("system:apiserver", &["system:masters"]), request)
+        .await
+        .map(|a| a.response)
 }
 
 fn failed(object: &Value) -> impl FnOnce(Status) -> Error {

@@ -175,11 +175,16 @@ mod tests {
             (json!({}), Some("target.name: Required value")),
             (
                 json!({"kind": "Pod"}),
-                Some("[target.kind: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\", target.name: Required value]"),
+                Some(
+                    "[target.kind: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\", target.name: Required value]",
+                ),
             ),
         ] {
             let found = check(&json!({"target": target})).err();
-            assert_eq!(found.as_ref().map(|status| (status.code(), status.message())), message.map(|words| (500, words)));
+            assert_eq!(
+                found.as_ref().map(|status| (status.code(), status.message())),
+                message.map(|words| (500, words))
+            );
         }
     }
 
@@ -187,7 +192,10 @@ mod tests {
     fn conditions_keep_their_place_and_time() {
         let mut pod = json!({"status": {"conditions": [{"type": "A", "status": "True", "lastTransitionTime": 1},
             {"type": "B"}]}});
-        set_condition(&mut pod, json!({"type": "A", "status": "True", "lastTransitionTime": 2, "reason": "R"}));
+        set_condition(
+            &mut pod,
+            json!({"type": "A", "status": "True", "lastTransitionTime": 2, "reason": "R"}),
+        );
         set_condition(&mut pod, json!({"type": "C", "status": "True", "lastTransitionTime": 2}));
         assert_eq!(
             pod["status"]["conditions"],

@@ -48,11 +48,7 @@ impl Special for EvictionOf {
         let options = &eviction["deleteOptions"];
         let dry_run =
             call.options.dry_run || options["dryRun"].as_array().is_some_and(|words| !words.is_empty());
-        let pod = call
-            .server
-            .db()
-            .get_key(&call.key(call.name))
-            .ok_or_else(|| call.not_found(call.name))?;
+        let pod = call.server.db().get_key(&call.key(call.name)).ok_or_else(|| call.not_found(call.name))?;
         let value = pod.value();
         if !ignores_budgets(&value)
             && let Charge::Undecided = charge(call, &value, dry_run).await?
@@ -212,9 +208,8 @@ async fn mark(call: &mut Call<'_>) -> Result<(), Status> {
 }
 
 async fn delete(call: &mut Call<'_>, options: &Value, dry_run: bool) -> Result<(), Status> {
-    let mut request = Request::new(Verb::Delete, Resource::new("", "v1", "pods"))
-        .namespace(call.namespace)
-        .name(call.name);
+    let mut request =
+        Request::new(Verb::Delete, Resource::new("", "v1", "pods")).namespace(call.namespace).name(call.name);
     let mut body = if options.is_object() { options.clone() } else { json!({}) };
     if dry_run {
         body["dryRun"] = json!(["All"]);

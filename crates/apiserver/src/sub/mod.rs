@@ -43,7 +43,12 @@ pub(crate) struct Asked<'a> {
 pub(crate) trait Virtual: Send + Sync {
     fn info(&self) -> &'static KindInfo;
 
-    async fn call(&self, asked: &Asked<'_>, body: Body, warnings: &mut Vec<String>) -> Result<Response, Status>;
+    async fn call(
+        &self,
+        asked: &Asked<'_>,
+        body: Body,
+        warnings: &mut Vec<String>,
+    ) -> Result<Response, Status>;
 }
 
 /// Every resource without objects.

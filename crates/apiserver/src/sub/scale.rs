@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::Special;
 use crate::core::body::{self, Expected};
 use crate::core::call::{Call, meta, set_meta};
-use crate::core::{managed, patch};
 use crate::core::update::{Changed, Owners, change, check_identity, check_uid};
+use crate::core::{managed, patch};
 
 pub(super) struct ScaleOf;
 

@@ -42,11 +42,8 @@ impl Special for TokenOf {
             errors.invalid(&Path::new("metadata.name"), &given.into(), detail);
             return Err(Status::invalid("authentication.k8s.io", "TokenRequest", call.name, &errors.0));
         }
-        let account = call
-            .server
-            .db()
-            .get_key(&call.key(call.name))
-            .ok_or_else(|| call.not_found(call.name))?;
+        let account =
+            call.server.db().get_key(&call.key(call.name)).ok_or_else(|| call.not_found(call.name))?;
         if !request["spec"].is_object() {
             request["spec"] = json!({});
         }
@@ -124,11 +121,8 @@ fn bound_object(call: &Call<'_>, reference: &Value) -> Result<Bound, Status> {
             )));
         }
     };
-    let object = call
-        .server
-        .db()
-        .get(prefix, namespace, name)
-        .ok_or_else(|| Status::not_found("", plural, name))?;
+    let object =
+        call.server.db().get(prefix, namespace, name).ok_or_else(|| Status::not_found("", plural, name))?;
     if kind == "Pod" && object.value()["spec"]["serviceAccountName"] != call.name {
         return Err(Status::bad_request(format!(
             "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",

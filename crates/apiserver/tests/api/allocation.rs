@@ -20,7 +20,9 @@ fn held(service: &Value) -> (String, u64) {
 async fn nobody_shares_even_in_a_crowd_and_after_a_restart() {
     let world = World::new().await;
     let names: Vec<String> = (0..100).map(|at| format!("s{at}")).collect();
-    let made = futures::future::join_all(names.iter().map(|name| world.create("services", "n", service(name)))).await;
+    let made =
+        futures::future::join_all(names.iter().map(|name| world.create("services", "n", service(name))))
+            .await;
     let mut known: BTreeSet<(String, u64)> = BTreeSet::new();
     let (mut addresses, mut ports) = (BTreeSet::new(), BTreeSet::new());
     for service in &made {
@@ -87,7 +89,9 @@ async fn a_port_of_two_protocols_has_one_number_on_nodes() {
     other["spec"]["ports"][1]["port"] = 54.into();
     let refused = world.create("services", "n", other).await.unwrap_err();
     assert!(
-        refused.message().ends_with("spec.ports[1].nodePort: Invalid value: 30053: provided port is already allocated"),
+        refused
+            .message()
+            .ends_with("spec.ports[1].nodePort: Invalid value: 30053: provided port is already allocated"),
         "{refused}"
     );
     // What was refused holds nothing.

@@ -9,7 +9,10 @@ use crate::support::{World, pod, shown};
 #[tokio::test]
 async fn a_finalizer_holds_an_object_until_it_is_gone() {
     let world = World::new().await;
-    world.create("configmaps", "n", json!({"metadata": {"name": "a", "finalizers": ["x.io/f"]}})).await.unwrap();
+    world
+        .create("configmaps", "n", json!({"metadata": {"name": "a", "finalizers": ["x.io/f"]}}))
+        .await
+        .unwrap();
     let marked = world.delete("configmaps", "n", "a", json!({})).await.unwrap();
     assert!(marked["metadata"]["deletionTimestamp"].is_string());
     let again = world.delete("configmaps", "n", "a", json!({})).await.unwrap();

@@ -88,7 +88,10 @@ async fn acting_as_somebody_needs_the_right_to() {
     let (code, _, review) = web.call("POST", reviews, &headers, "{}").await;
     assert_eq!(code, 201, "{review}");
     let info = &review["status"]["userInfo"];
-    assert_eq!((&info["username"], &info["groups"]), (&json!("jane"), &json!(["g1", "system:authenticated"])));
+    assert_eq!(
+        (&info["username"], &info["groups"]),
+        (&json!("jane"), &json!(["g1", "system:authenticated"]))
+    );
 }
 
 #[tokio::test]
@@ -106,7 +109,10 @@ async fn the_old_openapi_document_is_protobuf_for_clients_written_in_go() {
     };
     // As client-go asks.
     let (code, media_type, bytes) = ask("application/com.github.proto-openapi.spec.v2@v1.0+protobuf").await;
-    assert_eq!((code, media_type.as_str()), (200, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"));
+    assert_eq!(
+        (code, media_type.as_str()),
+        (200, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf")
+    );
     assert!(bytes.starts_with(b"\x0a\x032.0"), "field 1 is the version of the format");
     assert_eq!(ask("application/json").await.1, "application/json");
     assert_eq!(ask("text/html").await.0, 406);

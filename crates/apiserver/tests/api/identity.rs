@@ -43,7 +43,10 @@ async fn nobody_grants_what_they_lack() {
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]});
     let request = Request::new(Verb::Create, resource("rbac.authorization.k8s.io/roles")).namespace("n");
     let refused = user.call(request.body(Body::Json(more))).await.unwrap_err();
-    assert!(refused.message().contains("is attempting to grant RBAC permissions not currently held"), "{refused}");
+    assert!(
+        refused.message().contains("is attempting to grant RBAC permissions not currently held"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -73,9 +76,12 @@ async fn a_token_is_good_as_long_as_its_pod() {
         .namespace("n")
         .name("default")
         .subresource("token")
-        .body(Body::Json(json!({"spec": {"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "p"}}})));
+        .body(Body::Json(
+            json!({"spec": {"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "p"}}}),
+        ));
     let token = value(world.call(request).await.unwrap())["status"]["token"].as_str().unwrap().to_owned();
-    let verify = |audience: Option<&[String]>| world.server.tokens().verify(&token, audience).map(|v| v.unwrap());
+    let verify =
+        |audience: Option<&[String]>| world.server.tokens().verify(&token, audience).map(|v| v.unwrap());
     let user = verify(None).unwrap().user;
     assert_eq!(user.name, "system:serviceaccount:n:default");
     assert_eq!(user.extra["authentication.kubernetes.io/pod-name"], ["p"]);

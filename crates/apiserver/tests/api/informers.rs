@@ -74,7 +74,9 @@ impl Informer {
                 b"BOOKMARK" => self.synced |= metadata["annotations"]["k8s.io/initial-events-end"] == "true",
                 b"DELETED" => assert!(self.cache.remove(&name).is_some(), "{name} wasn't there"),
                 b"ADDED" => assert!(self.cache.insert(name, version).is_none(), "added twice"),
-                b"MODIFIED" => assert!(self.cache.insert(name, version).is_some(), "changed before it was added"),
+                b"MODIFIED" => {
+                    assert!(self.cache.insert(name, version).is_some(), "changed before it was added")
+                }
                 other => panic!("{}", String::from_utf8_lossy(other)),
             }
             self.last = version;
@@ -101,7 +103,8 @@ async fn start(web: &Web, http2: bool) -> Incoming {
     for (name, value) in HEADERS {
         request = request.header(name, value);
     }
-    let request = request.header("authorization", format!("Bearer {TOKEN}")).body(Full::<Bytes>::default()).unwrap();
+    let request =
+        request.header("authorization", format!("Bearer {TOKEN}")).body(Full::<Bytes>::default()).unwrap();
     let answer = if http2 { web.send_http2(request).await } else { web.send(request).await };
     assert_eq!(answer.status(), 200);
     let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
@@ -131,7 +134,12 @@ async fn every_informer_ends_with_what_is_there() {
         let name = at % OBJECTS;
         match at % 3 {
             0 => drop(web.world.delete("configmaps", "n", &format!("m{name}"), json!({})).await.unwrap()),
-            1 => drop(web.world.merge("configmaps", "n", &format!("m{name}"), json!({"data": {"at": at.to_string()}})).await.ok()),
+            1 => drop(
+                web.world
+                    .merge("configmaps", "n", &format!("m{name}"), json!({"data": {"at": at.to_string()}}))
+                    .await
+                    .ok(),
+            ),
             _ => drop(web.world.create("configmaps", "n", map(OBJECTS + at, "b")).await.unwrap()),
         }
     }

@@ -8,7 +8,10 @@ use crate::support::{World, names};
 #[tokio::test]
 async fn a_stale_write_is_refused_and_an_empty_one_writes_nothing() {
     let world = World::new().await;
-    let made = world.create("configmaps", "n", json!({"metadata": {"name": "a"}, "data": {"k": "1"}})).await.unwrap();
+    let made = world
+        .create("configmaps", "n", json!({"metadata": {"name": "a"}, "data": {"k": "1"}}))
+        .await
+        .unwrap();
     assert_eq!(made["metadata"]["managedFields"][0]["manager"], "test");
     let mut newer = made.clone();
     newer["data"]["k"] = "2".into();
@@ -25,9 +28,8 @@ async fn a_stale_write_is_refused_and_an_empty_one_writes_nothing() {
 async fn patches_without_a_version_all_count() {
     let world = World::new().await;
     world.create("configmaps", "n", json!({"metadata": {"name": "a"}})).await.unwrap();
-    let patches = (0..32).map(|at| {
-        world.merge("configmaps", "n", "a", json!({"data": {format!("k{at}"): "v"}}))
-    });
+    let patches =
+        (0..32).map(|at| world.merge("configmaps", "n", "a", json!({"data": {format!("k{at}"): "v"}})));
     for result in futures::future::join_all(patches).await {
         result.unwrap();
     }

@@ -7,7 +7,10 @@ use crate::support::{World, pod};
 #[tokio::test]
 async fn no_more_pods_than_allowed_come_in() {
     let world = World::new().await;
-    world.create("resourcequotas", "n", json!({"metadata": {"name": "q"}, "spec": {"hard": {"pods": "5"}}})).await.unwrap();
+    world
+        .create("resourcequotas", "n", json!({"metadata": {"name": "q"}, "spec": {"hard": {"pods": "5"}}}))
+        .await
+        .unwrap();
     let counted = json!({"status": {"hard": {"pods": "5"}, "used": {"pods": "0"}}});
     world.merge("resourcequotas:status", "n", "q", counted).await.unwrap();
     let names: Vec<String> = (0..20).map(|at| format!("p{at}")).collect();

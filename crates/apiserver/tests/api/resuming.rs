@@ -28,7 +28,13 @@ fn config_map(name: &str, number: u64) -> Value {
 }
 
 /// Creates, changes and deletes, and says what it did. The store is written directly: what reads is what is tried.
-async fn write(store: Store, writer: u64, start: u64, seen: Arc<AtomicU64>, stopped: Arc<AtomicBool>) -> Vec<Event> {
+async fn write(
+    store: Store,
+    writer: u64,
+    start: u64,
+    seen: Arc<AtomicU64>,
+    stopped: Arc<AtomicBool>,
+) -> Vec<Event> {
     let mut done = Vec::new();
     let mut there = [false; NAMES as usize];
     for at in 0..EVENTS / WRITERS {
@@ -59,8 +65,12 @@ async fn write(store: Store, writer: u64, start: u64, seen: Arc<AtomicU64>, stop
 
 /// Watches from a revision until so many events came, then hangs up.
 async fn watch(web: &Web, from: u64, most: usize, seen: &AtomicU64) -> Vec<Event> {
-    let path = format!("/api/v1/namespaces/n/configmaps?watch=true&allowWatchBookmarks=true&resourceVersion={from}");
-    let request = http::Request::builder().uri(path).header("host", "localhost").header("authorization", format!("Bearer {TOKEN}"));
+    let path =
+        format!("/api/v1/namespaces/n/configmaps?watch=true&allowWatchBookmarks=true&resourceVersion={from}");
+    let request = http::Request::builder()
+        .uri(path)
+        .header("host", "localhost")
+        .header("authorization", format!("Bearer {TOKEN}"));
     let answer = web.send(request.body(Full::default()).unwrap()).await;
     assert_eq!(answer.status(), 200);
     let mut body = answer.into_body();
@@ -101,7 +111,9 @@ async fn nothing_is_missing_and_nothing_comes_twice() {
     let seen = Arc::new(AtomicU64::new(0));
     let stopped = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| tokio::spawn(write(store.clone(), writer, first.revision, seen.clone(), stopped.clone())))
+        .map(|writer| {
+            tokio::spawn(write(store.clone(), writer, first.revision, seen.clone(), stopped.clone()))
+        })
         .collect();
     let mut events: Vec<Event> = Vec::new();
     let mut from = first.revision;
@@ -111,7 +123,8 @@ async fn nothing_is_missing_and_nothing_comes_twice() {
         if most == 0 {
             break;
         }
-        let more = tokio::time::timeout(std::time::Duration::from_secs(60), watch(&web, from, most, &seen)).await;
+        let more =
+            tokio::time::timeout(std::time::Duration::from_secs(60), watch(&web, from, most, &seen)).await;
         let Ok(more) = more else {
             stopped.store(true, Ordering::Relaxed);
             panic!("after {} events none came for a minute", events.len());

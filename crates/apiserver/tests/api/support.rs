@@ -66,7 +66,8 @@ impl World {
     }
 
     pub async fn create(&self, what: &str, namespace: &str, object: Value) -> Result<Value, Status> {
-        let request = Request::new(Verb::Create, resource(what)).namespace(namespace).body(Body::Json(object));
+        let request =
+            Request::new(Verb::Create, resource(what)).namespace(namespace).body(Body::Json(object));
         self.call(request).await.map(value)
     }
 

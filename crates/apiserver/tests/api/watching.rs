@@ -11,7 +11,10 @@ async fn objects_enter_and_leave_by_their_labels() {
     let world = World::new().await;
     let from = world.list("configmaps", "n", Options::default()).await.unwrap().revision;
     let label = |word: &str| json!({"metadata": {"labels": {"in": word}}});
-    world.create("configmaps", "n", json!({"metadata": {"name": "a", "labels": {"in": "no"}}})).await.unwrap();
+    world
+        .create("configmaps", "n", json!({"metadata": {"name": "a", "labels": {"in": "no"}}}))
+        .await
+        .unwrap();
     for word in ["yes", "no", "yes"] {
         world.merge("configmaps", "n", "a", label(word)).await.unwrap();
     }
@@ -54,10 +57,7 @@ async fn a_streaming_list_ends_with_its_bookmark_and_goes_on() {
 #[tokio::test]
 async fn a_node_hears_of_its_pods_alone() {
     let world = World::new().await;
-    let options = Options {
-        field_selector: Some("spec.nodeName=mine".into()),
-        ..Options::default()
-    };
+    let options = Options { field_selector: Some("spec.nodeName=mine".into()), ..Options::default() };
     let mut watch = world.watch("pods", "n", options).await.unwrap();
     for (name, node) in [("a", "other"), ("b", "mine")] {
         let mut pod = crate::support::pod(name);
@@ -80,6 +80,9 @@ async fn a_start_that_is_forgotten_is_told_as_an_event() {
     let options = Options { resource_version: Some(from.to_string()), ..Options::default() };
     let mut watch = world.watch("configmaps", "n", options).await.unwrap();
     let status = watch.next().await.unwrap().unwrap_err();
-    assert!(status.is_expired() && status.to_value()["message"].to_string().contains("too old resource version: "));
+    assert!(
+        status.is_expired()
+            && status.to_value()["message"].to_string().contains("too old resource version: ")
+    );
     assert!(watch.next().await.is_none());
 }

@@ -46,7 +46,10 @@ impl Web {
     }
 
     /// The same over HTTP/2.
-    pub async fn send_http2(&self, request: http::Request<Full<Bytes>>) -> http::Response<hyper::body::Incoming> {
+    pub async fn send_http2(
+        &self,
+        request: http::Request<Full<Bytes>>,
+    ) -> http::Response<hyper::body::Incoming> {
         let stream = TokioIo::new(self.connect_by("h2").await);
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();

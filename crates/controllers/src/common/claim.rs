@@ -67,7 +67,8 @@ pub(crate) async fn execute<O: Kind, C: Kind>(
         }
     }
     for child in claim.adopt {
-        let patch = json!({"metadata": {"uid": uid(&*child), "ownerReferences": [controller_reference(owner)]}});
+        let patch =
+            json!({"metadata": {"uid": uid(&*child), "ownerReferences": [controller_reference(owner)]}});
         let patched =
             context.client.patch::<C>(namespace(&*child), name(&*child), PatchKind::Strategic, patch).await;
         match patched {

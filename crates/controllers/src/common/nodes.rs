@@ -1,6 +1,8 @@
 //! What a pod asks of a node, as far as DaemonSets need it.
 
-use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, Taint, Toleration};
+use k8s_openapi::api::core::v1::{
+    Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, Taint, Toleration,
+};
 
 use super::owner::name;
 
@@ -45,7 +47,8 @@ pub(crate) fn is_wanted(spec: &PodSpec, node: &Node) -> bool {
         .as_ref()
         .and_then(|affinity| affinity.node_affinity.as_ref())
         .and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
-    selected && required.is_none_or(|required| required.node_selector_terms.iter().any(|term| fits(term, node)))
+    selected
+        && required.is_none_or(|required| required.node_selector_terms.iter().any(|term| fits(term, node)))
 }
 
 fn fits(term: &NodeSelectorTerm, node: &Node) -> bool {
@@ -70,12 +73,12 @@ fn holds(rule: &NodeSelectorRequirement, held: Option<&str>) -> bool {
         "NotIn" => !listed,
         "Exists" => held.is_some(),
         "DoesNotExist" => held.is_none(),
-        operator @ ("Gt" | "Lt") => {
-            match (number(held), number(values.first().map(String::as_str))) {
-                (Some(held), Some(limit)) => (operator == "Gt" && held > limit) || (operator == "Lt" && held < limit),
-                _ => false,
+        operator @ ("Gt" | "Lt") => match (number(held), number(values.first().map(String::as_str))) {
+            (Some(held), Some(limit)) => {
+                (operator == "Gt" && held > limit) || (operator == "Lt" && held < limit)
             }
-        }
+            _ => false,
+        },
         _ => false,
     }
 }

@@ -5,9 +5,11 @@ use cox_api::{Kind, Resource};
 
 /// Every kind that can be listed, watched and deleted and isn't another form of a stored one.
 pub(crate) fn deletable() -> impl Iterator<Item = &'static KindInfo> {
-    cox_api::kinds::ALL.iter().filter(|kind| kind.stored_as().is_none()).map(|kind| kind.info()).filter(|info| {
-        ["delete", "list", "watch"].iter().all(|verb| info.verbs.contains(verb))
-    })
+    cox_api::kinds::ALL
+        .iter()
+        .filter(|kind| kind.stored_as().is_none())
+        .map(|kind| kind.info())
+        .filter(|info| ["delete", "list", "watch"].iter().all(|verb| info.verbs.contains(verb)))
 }
 
 /// The resource of a kind.

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::hash;
-use cox_client::labels::Labels;
 use super::owner::{controller_reference, name, namespace, uid};
+use cox_client::labels::Labels;
 
 /// The label that pods carry their revision in.
 pub(crate) const REVISION_LABEL: &str = "controller-revision-hash";
@@ -54,9 +54,7 @@ pub(crate) fn plan(
     let highest = history.iter().map(|revision| revision.revision).max().unwrap_or(0);
     let same = history
         .iter()
-        .filter(|revision| {
-            template(revision).is_some_and(|known| hash::same_template(&known, current))
-        })
+        .filter(|revision| template(revision).is_some_and(|known| hash::same_template(&known, current)))
         .max_by_key(|revision| revision.revision);
     match same {
         Some(same) if same.revision == highest => Step::Current(name(&**same).to_owned()),
@@ -125,10 +123,8 @@ pub(crate) async fn ensure<O: Kind>(
                     Ok(name)
                 }
                 Err(error) if error.is_already_exists() => {
-                    let there = client
-                        .get::<ControllerRevision>(namespace(owner), &name)
-                        .await
-                        .map_err(Some)?;
+                    let there =
+                        client.get::<ControllerRevision>(namespace(owner), &name).await.map_err(Some)?;
                     let ours = super::owner::is_controlled_by(&there.metadata, owner)
                         && template(&there).is_some_and(|known| hash::same_template(&known, current));
                     if !ours {
@@ -170,7 +166,8 @@ mod tests {
     use crate::common::testing::object;
 
     fn revision(name: &str, number: i64, template: &PodTemplateSpec) -> Arc<ControllerRevision> {
-        let mut revision: ControllerRevision = object(json!({"metadata": {"name": name}, "revision": number}));
+        let mut revision: ControllerRevision =
+            object(json!({"metadata": {"name": name}, "revision": number}));
         revision.data = Some(RawExtension(data(template)));
         Arc::new(revision)
     }
@@ -182,10 +179,7 @@ mod tests {
         };
         let history = [revision("x-a", 1, &with("a")), revision("x-b", 2, &with("b"))];
         assert_eq!(plan("x", &with("b"), None, &history), Step::Current("x-b".into()));
-        assert_eq!(
-            plan("x", &with("a"), None, &history),
-            Step::Renumber { name: "x-a".into(), revision: 3 }
-        );
+        assert_eq!(plan("x", &with("a"), None, &history), Step::Renumber { name: "x-a".into(), revision: 3 });
         let Step::Create { name, hash, revision: 3 } = plan("x", &with("c"), None, &history) else {
             panic!("a new template is a new revision")
         };

@@ -38,8 +38,7 @@ pub(crate) fn families(service: &Service) -> Vec<String> {
 pub(crate) fn address<'a>(pod: &'a Pod, family: &str) -> Option<&'a str> {
     let status = pod.status.as_ref()?;
     let all = status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str());
-    all.chain(status.pod_ip.as_deref())
-        .find(|ip| !ip.is_empty() && ip.contains(':') == (family == "IPv6"))
+    all.chain(status.pod_ip.as_deref()).find(|ip| !ip.is_empty() && ip.contains(':') == (family == "IPv6"))
 }
 
 /// Whether a pod can be an endpoint: it has an address and hasn't ended.
@@ -110,9 +109,7 @@ pub(crate) fn on_pods(pods: &Reader<Pod>, services: &Reader<Service>, queue: &Qu
 
 /// Whether anything changed that endpoints show.
 fn is_relevant(old: &Pod, new: &Pod) -> bool {
-    let ips = |pod: &Pod| {
-        pod.status.as_ref().map(|status| (status.pod_ip.clone(), status.pod_ips.clone()))
-    };
+    let ips = |pod: &Pod| pod.status.as_ref().map(|status| (status.pod_ip.clone(), status.pod_ips.clone()));
     let host = |pod: &Pod| pod.spec.as_ref().map(|spec| (spec.hostname.clone(), spec.subdomain.clone()));
     old.metadata.labels != new.metadata.labels
         || old.metadata.uid != new.metadata.uid

@@ -152,7 +152,10 @@ fn start(cron: &CronJob, jobs: &[Arc<Job>], status: &mut CronJobStatus, now: Tim
     if let Some(seconds) = deadline
         && scheduled + SignedDuration::from_secs(seconds) < now
     {
-        let message = format!("Missed scheduled time to start a job: {}", scheduled.strftime("%a, %d %b %Y %H:%M:%S %z"));
+        let message = format!(
+            "Missed scheduled time to start a job: {}",
+            scheduled.strftime("%a, %d %b %Y %H:%M:%S %z")
+        );
         plan.events.push((true, "MissSchedule", message));
         return;
     }
@@ -165,7 +168,8 @@ fn start(cron: &CronJob, jobs: &[Arc<Job>], status: &mut CronJobStatus, now: Tim
     }
     match spec.concurrency_policy.as_deref() {
         Some("Forbid") if !active.is_empty() => {
-            let message = "Not starting job because prior execution is running and concurrency policy is Forbid";
+            let message =
+                "Not starting job because prior execution is running and concurrency policy is Forbid";
             plan.events.push((false, "JobAlreadyActive", message.to_owned()));
             return;
         }

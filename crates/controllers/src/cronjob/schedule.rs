@@ -27,7 +27,15 @@ pub(crate) enum ScheduleError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Schedule {
     /// Minutes, hours, days of the month, months and days of the week, as bits; and whether the days are given.
-    Fields { minutes: u64, hours: u64, days: u64, months: u64, weekdays: u64, any_day: bool, any_weekday: bool },
+    Fields {
+        minutes: u64,
+        hours: u64,
+        days: u64,
+        months: u64,
+        weekdays: u64,
+        any_day: bool,
+        any_weekday: bool,
+    },
     /// So much after the last time.
     Every(Duration),
 }
@@ -108,7 +116,9 @@ impl Schedule {
     }
 
     fn fits_day(&self, at: DateTime) -> bool {
-        let Schedule::Fields { days, months, weekdays, any_day, any_weekday, .. } = self else { return false };
+        let Schedule::Fields { days, months, weekdays, any_day, any_weekday, .. } = self else {
+            return false;
+        };
         if months >> at.month() & 1 == 0 {
             return false;
         }
@@ -119,8 +129,7 @@ impl Schedule {
     }
 }
 
-const MONTHS: &[&str] =
-    &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: &[&str] = &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const WEEKDAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 fn bits(field: &str, first: u32, last: u32, names: &[&str]) -> Result<u64, ScheduleError> {
@@ -197,7 +206,17 @@ mod tests {
 
     #[test]
     fn faults() {
-        for schedule in ["", "* * * *", "* * * * * *", "60 * * * *", "* * * * 7", "a * * * *", "@often", "@every x", "*/0 * * * *"] {
+        for schedule in [
+            "",
+            "* * * *",
+            "* * * * * *",
+            "60 * * * *",
+            "* * * * 7",
+            "a * * * *",
+            "@often",
+            "@every x",
+            "*/0 * * * *",
+        ] {
             assert!(Schedule::parse(schedule).is_err(), "{schedule}");
         }
     }

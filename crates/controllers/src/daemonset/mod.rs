@@ -125,21 +125,14 @@ impl Shell {
         let collisions = set.status.as_ref().and_then(|status| status.collision_count);
         let history = self.history.owned_by(uid(&**set));
         let step = revisions::plan(name(&**set), &spec.template, collisions, &history);
-        let made = revisions::ensure(
-            &self.context,
-            &self.history,
-            &**set,
-            &spec.template,
-            REVISION_LABEL,
-            step,
-        )
-        .await;
+        let made =
+            revisions::ensure(&self.context, &self.history, &**set, &spec.template, REVISION_LABEL, step)
+                .await;
         match made {
             Ok(current) => {
                 let revision = self.history.get(namespace(&**set), &current);
-                let hash = revision.and_then(|revision| {
-                    revision.metadata.labels.as_ref()?.get(REVISION_LABEL).cloned()
-                });
+                let hash = revision
+                    .and_then(|revision| revision.metadata.labels.as_ref()?.get(REVISION_LABEL).cloned());
                 Ok(hash)
             }
             Err(Some(error)) if error.is_namespace_terminating() => Ok(None),

@@ -175,7 +175,11 @@ fn keep_one(
 }
 
 fn is_current(pod: &Pod, hash: &str) -> bool {
-    pod.metadata.labels.as_ref().and_then(|labels| labels.get(REVISION_LABEL)).is_some_and(|held| held == hash)
+    pod.metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(REVISION_LABEL))
+        .is_some_and(|held| held == hash)
 }
 
 fn max_surge(set: &DaemonSet, nodes: usize) -> i32 {
@@ -195,13 +199,7 @@ fn max_unavailable(set: &DaemonSet, nodes: usize) -> i32 {
 }
 
 /// Takes an update to more nodes: old pods that are of no use first, others as far as the bounds allow.
-fn update(
-    input: &Input<'_>,
-    wanted: &[(&str, Vec<&Arc<Pod>>)],
-    surge: i32,
-    now: Timestamp,
-    plan: &mut Plan,
-) {
+fn update(input: &Input<'_>, wanted: &[(&str, Vec<&Arc<Pod>>)], surge: i32, now: Timestamp, plan: &mut Plan) {
     let ready_seconds = input.set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
     let available = |pod: &Pod| pods::is_available(pod, ready_seconds, now);
     let (mut unavailable, mut surging) = (0, 0);
@@ -294,10 +292,8 @@ pub(super) fn pod_for(set: &DaemonSet, node: &str, hash: &str) -> Pod {
     let mut pod = pods::from_template(&template, namespace(set), controller_reference(set));
     let labels = pod.metadata.labels.get_or_insert_default();
     labels.insert(REVISION_LABEL.to_owned(), hash.to_owned());
-    let generation = crate::common::owner::annotation(
-        &set.metadata,
-        "deprecated.daemonset.template.generation",
-    );
+    let generation =
+        crate::common::owner::annotation(&set.metadata, "deprecated.daemonset.template.generation");
     if let Some(generation) = generation {
         labels.insert("pod-template-generation".to_owned(), generation.to_owned());
     }

@@ -83,7 +83,10 @@ async fn one_pod_on_every_node_that_fits() {
     run_pods(&api, &context);
     pass(&context, 1).await;
     let status = api.one::<DaemonSet>("ns", "d").unwrap().status.unwrap();
-    assert_eq!((status.desired_number_scheduled, status.number_ready, status.number_available), (3, 3, Some(3)));
+    assert_eq!(
+        (status.desired_number_scheduled, status.number_ready, status.number_available),
+        (3, 3, Some(3))
+    );
     assert_eq!(status.updated_number_scheduled, Some(3));
     // A taint that evicts takes the pod away.
     api.edit::<Node>("", "n1", |node| {
@@ -106,7 +109,8 @@ async fn failed_pods_are_replaced() {
     let pods = api.all::<Pod>();
     assert_eq!(pods.len(), 1);
     assert_ne!(pods[0].metadata.name.as_ref(), Some(&name));
-    let message = format!("FailedDaemonPod: Found failed daemon pod ns/{name} on node n1, will try to kill it");
+    let message =
+        format!("FailedDaemonPod: Found failed daemon pod ns/{name} on node n1, will try to kill it");
     assert!(events(&api).contains(&message));
 }
 
@@ -119,8 +123,11 @@ async fn updates_go_node_by_node_and_history_is_kept() {
         set_image(&api, image);
         for _ in 0..20 {
             pass(&context, 1).await;
-            let dying: Vec<Pod> =
-                api.all::<Pod>().into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_some()).collect();
+            let dying: Vec<Pod> = api
+                .all::<Pod>()
+                .into_iter()
+                .filter(|pod| pod.metadata.deletion_timestamp.is_some())
+                .collect();
             assert!(dying.len() <= 1, "more than one node is without its pod");
             for pod in dying {
                 api.remove::<Pod>("ns", pod.metadata.name.as_deref().unwrap());

@@ -150,7 +150,12 @@ impl Shell {
                 let mut patch = patch;
                 patch["metadata"]["uid"] = json!(uid(&**deployment));
                 let patched = client
-                    .patch::<Deployment>(namespace(&**deployment), name(&**deployment), PatchKind::Merge, patch)
+                    .patch::<Deployment>(
+                        namespace(&**deployment),
+                        name(&**deployment),
+                        PatchKind::Merge,
+                        patch,
+                    )
                     .await?;
                 self.deployments.wait_until_seen_object(&patched).await;
             }

@@ -120,11 +120,7 @@ fn created(actions: &[Action]) -> Option<&str> {
     })
 }
 
-fn finish(
-    mut actions: Vec<Action>,
-    status: Option<DeploymentStatus>,
-    next: Next,
-) -> Step {
+fn finish(mut actions: Vec<Action>, status: Option<DeploymentStatus>, next: Next) -> Step {
     if let Some(status) = status {
         actions.push(Action::UpdateStatus(Box::new(status)));
     }

@@ -173,7 +173,12 @@ fn timed_out(current: Option<&DeploymentCondition>, deadline: i32, now: Timestam
     }
 }
 
-fn next_look(deployment: &Deployment, status: &DeploymentStatus, deadline: Option<i32>, now: Timestamp) -> Next {
+fn next_look(
+    deployment: &Deployment,
+    status: &DeploymentStatus,
+    deadline: Option<i32>,
+    now: Timestamp,
+) -> Next {
     let current = conditions::find(&status.conditions, PROGRESSING);
     let (Some(deadline), Some(current)) = (deadline, current) else { return Next::Done };
     if is_complete(deployment, status) || current.reason.as_deref() == Some(TIMED_OUT) {

@@ -95,7 +95,10 @@ async fn a_new_deployment_is_rolled_out_and_told() {
     let told = api.one::<Deployment>("ns", "web").unwrap();
     assert_eq!(annotation(&told.metadata, REVISION), Some("1"));
     let status = told.status.unwrap();
-    assert_eq!((status.replicas, status.available_replicas, status.updated_replicas), (Some(3), Some(3), Some(3)));
+    assert_eq!(
+        (status.replicas, status.available_replicas, status.updated_replicas),
+        (Some(3), Some(3), Some(3))
+    );
     assert_eq!(status.unavailable_replicas, None);
     let message = format!("ReplicaSet \"{name}\" has successfully progressed.");
     assert_eq!(condition(&api, "Progressing"), ("True".into(), "NewReplicaSetAvailable".into(), message));
@@ -124,9 +127,11 @@ async fn roll_within_bounds(replicas: i32, surge: i32, unavailable: i32) {
     let all = sets(&api);
     assert_eq!(all.iter().map(view::replicas_of).collect::<Vec<_>>(), [0, replicas]);
     assert_eq!(condition(&api, "Progressing").1, "NewReplicaSetAvailable");
-    assert!(api.all::<Pod>().iter().all(|pod| {
-        pod.spec.as_ref().unwrap().containers[0].image.as_deref() == Some("b")
-    }));
+    assert!(
+        api.all::<Pod>()
+            .iter()
+            .all(|pod| { pod.spec.as_ref().unwrap().containers[0].image.as_deref() == Some("b") })
+    );
 }
 
 #[tokio::test(start_paused = true)]

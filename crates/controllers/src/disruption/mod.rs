@@ -201,6 +201,9 @@ mod tests {
         pass(&context, 1).await;
         assert_eq!((told().expected_pods, told().disruptions_allowed), (Some(5), Some(0)));
         let condition = told().conditions.unwrap().remove(0);
-        assert_eq!((condition.type_.as_str(), condition.reason.as_str()), ("DisruptionAllowed", "InsufficientPods"));
+        assert_eq!(
+            (condition.type_.as_str(), condition.reason.as_str()),
+            ("DisruptionAllowed", "InsufficientPods")
+        );
     }
 }

@@ -57,7 +57,8 @@ pub(crate) fn plan(
         observed_generation: budget.metadata.generation,
         conditions: before.conditions.clone(),
     };
-    let (truth, reason) = if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
+    let (truth, reason) =
+        if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
     tell(budget, &mut status, truth, reason, "", now);
     ((budget.status.as_ref() != Some(&status)).then_some(status), again)
 }
@@ -71,7 +72,9 @@ fn still_disrupted(
     let mut kept = BTreeMap::new();
     let mut again: Option<Duration> = None;
     for pod in matching.iter().filter(|pod| !pods::is_deleted(pod)) {
-        let Some(at) = status.disrupted_pods.as_ref().and_then(|pods| pods.get(name(&**pod))) else { continue };
+        let Some(at) = status.disrupted_pods.as_ref().and_then(|pods| pods.get(name(&**pod))) else {
+            continue;
+        };
         let due = at.0 + DELETION_TIMEOUT;
         if due <= now {
             continue;
@@ -126,10 +129,16 @@ mod tests {
     use crate::common::testing::{at, object, pod};
     use serde_json::{Value, json};
 
-    fn allowed(spec: Value, ready: usize, unready: usize, scale: Result<i32, String>) -> (i32, i32, i32, i32) {
+    fn allowed(
+        spec: Value,
+        ready: usize,
+        unready: usize,
+        scale: Result<i32, String>,
+    ) -> (i32, i32, i32, i32) {
         let budget: PodDisruptionBudget = object(json!({"metadata": {"name": "b"}, "spec": spec}));
-        let mut pods: Vec<Arc<Pod>> =
-            (0..ready).map(|n| Arc::new(pod(&format!("r{n}")).running("n").ready_at(at(0)).build())).collect();
+        let mut pods: Vec<Arc<Pod>> = (0..ready)
+            .map(|n| Arc::new(pod(&format!("r{n}")).running("n").ready_at(at(0)).build()))
+            .collect();
         pods.extend((0..unready).map(|n| Arc::new(pod(&format!("u{n}")).running("n").build())));
         let status = plan(&budget, &pods, scale, at(0)).0.unwrap();
         let number = |number: Option<i32>| number.unwrap();
@@ -154,12 +163,12 @@ mod tests {
 
     #[test]
     fn allowed_evictions_count_until_they_show_or_time_out() {
-        let budget: PodDisruptionBudget = object(json!({"metadata": {"name": "b"}, "spec": {"minAvailable": 1},
+        let budget: PodDisruptionBudget =
+            object(json!({"metadata": {"name": "b"}, "spec": {"minAvailable": 1},
             "status": {"disruptionsAllowed": 0, "currentHealthy": 2, "desiredHealthy": 1, "expectedPods": 2,
                 "disruptedPods": {"r0": "2026-01-01T00:00:00Z"}}}));
-        let pods: Vec<Arc<Pod>> = (0..2)
-            .map(|n| Arc::new(pod(&format!("r{n}")).running("n").ready_at(at(0)).build()))
-            .collect();
+        let pods: Vec<Arc<Pod>> =
+            (0..2).map(|n| Arc::new(pod(&format!("r{n}")).running("n").ready_at(at(0)).build())).collect();
         let (status, again) = plan(&budget, &pods, Err(String::new()), at(60));
         assert_eq!(status.unwrap().disruptions_allowed, Some(0));
         assert_eq!(again, Some(Duration::from_secs(60)));

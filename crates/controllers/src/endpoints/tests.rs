@@ -21,9 +21,10 @@ fn web(name: &str, ip: &str, ready: bool) -> Pod {
 
 #[test]
 fn addresses_by_readiness() {
-    let pods: Vec<Arc<Pod>> = [web("a", "10.0.0.2", true), web("b", "10.0.0.1", true), web("c", "10.0.0.3", false)]
-        .map(Arc::new)
-        .into();
+    let pods: Vec<Arc<Pod>> =
+        [web("a", "10.0.0.2", true), web("b", "10.0.0.1", true), web("c", "10.0.0.3", false)]
+            .map(Arc::new)
+            .into();
     let endpoints = plan(&service(), &pods, None).unwrap();
     let subset = &endpoints.subsets.as_ref().unwrap()[0];
     let ips = |list: &Option<Vec<k8s_openapi::api::core::v1::EndpointAddress>>| -> Vec<String> {
@@ -37,8 +38,9 @@ fn addresses_by_readiness() {
 
 #[test]
 fn too_many_addresses_are_cut_and_told() {
-    let pods: Vec<Arc<Pod>> =
-        (0..1001).map(|n| Arc::new(web(&format!("p{n}"), &format!("10.0.{}.{}", n / 250, n % 250), true))).collect();
+    let pods: Vec<Arc<Pod>> = (0..1001)
+        .map(|n| Arc::new(web(&format!("p{n}"), &format!("10.0.{}.{}", n / 250, n % 250), true)))
+        .collect();
     let endpoints = plan(&service(), &pods, None).unwrap();
     assert_eq!(endpoints.subsets.unwrap()[0].addresses.as_ref().unwrap().len(), 1000);
     let annotations = endpoints.metadata.annotations.unwrap();

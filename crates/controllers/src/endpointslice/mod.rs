@@ -87,12 +87,7 @@ impl Shell {
             }
             let message =
                 format!("Error updating Endpoint Slices for Service {}/{}: {error}", key.namespace, key.name);
-            self.context.events.event(
-                &*service,
-                EventType::Warning,
-                "FailedToUpdateEndpointSlices",
-                message,
-            );
+            self.context.events.event(&*service, EventType::Warning, "FailedToUpdateEndpointSlices", message);
             return Err(error);
         }
         Ok(Next::Done)

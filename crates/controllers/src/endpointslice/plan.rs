@@ -158,8 +158,10 @@ fn ports_of(service: &Service, pod: &Pod) -> Option<Vec<EndpointPort>> {
 }
 
 fn shape_of(ports: &[EndpointPort]) -> String {
-    let mut texts: Vec<String> =
-        ports.iter().map(|port| serde_json::to_value(port).map(|v: Value| v.to_string()).unwrap_or_default()).collect();
+    let mut texts: Vec<String> = ports
+        .iter()
+        .map(|port| serde_json::to_value(port).map(|v: Value| v.to_string()).unwrap_or_default())
+        .collect();
     texts.sort();
     texts.join(",")
 }
@@ -182,9 +184,10 @@ fn endpoint(
     let (serving, terminating) = (pods::is_ready(pod), pods::is_deleted(pod));
     let ready = services::publishes_unready(service) || (serving && !terminating);
     let node_name = Some(pods::node(pod).to_owned()).filter(|node| !node.is_empty());
-    let zone = node_name.as_deref().and_then(node).and_then(|node| {
-        node.metadata.labels.as_ref()?.get("topology.kubernetes.io/zone").cloned()
-    });
+    let zone = node_name
+        .as_deref()
+        .and_then(node)
+        .and_then(|node| node.metadata.labels.as_ref()?.get("topology.kubernetes.io/zone").cloned());
     Endpoint {
         addresses: vec![address.to_owned()],
         conditions: Some(EndpointConditions {

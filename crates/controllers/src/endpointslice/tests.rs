@@ -43,7 +43,9 @@ fn shown(slice: &EndpointSlice) -> String {
         .flatten()
         .map(|endpoint| {
             let conditions = endpoint.conditions.as_ref().unwrap();
-            let flag = |flag: Option<bool>, letter: &str| if flag == Some(true) { letter.to_owned() } else { "-".into() };
+            let flag = |flag: Option<bool>, letter: &str| {
+                if flag == Some(true) { letter.to_owned() } else { "-".into() }
+            };
             format!(
                 "{}{}{}{}",
                 endpoint.addresses[0],
@@ -84,10 +86,7 @@ fn endpoints_tell_readiness_and_named_ports_part_slices() {
         &[],
     );
     let slices: Vec<String> = plan.create.iter().map(shown).collect();
-    assert_eq!(
-        slices,
-        ["[http:8080] 10.0.0.1rs- 10.0.0.2--- 10.0.0.3-st", "[http:9090] 10.0.0.4rs-"]
-    );
+    assert_eq!(slices, ["[http:8080] 10.0.0.1rs- 10.0.0.2--- 10.0.0.3-st", "[http:9090] 10.0.0.4rs-"]);
 }
 
 #[test]

@@ -81,12 +81,7 @@ impl Graph {
 }
 
 pub(super) fn node(kind: usize, object: &Object) -> Node {
-    Node {
-        kind,
-        namespace: object.namespace().into(),
-        name: object.name().into(),
-        uid: object.uid().into(),
-    }
+    Node { kind, namespace: object.namespace().into(), name: object.name().into(), uid: object.uid().into() }
 }
 
 /// Reads `metadata`; nothing else is decoded and nothing is kept with the object.

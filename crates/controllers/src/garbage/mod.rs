@@ -60,9 +60,10 @@ fn on_change(graph: &Graph, queue: &Queue<Node>, kind: usize, old: Option<&Objec
         let absent = new.header().owners.iter().any(|owner| graph.find(&owner.uid).is_none());
         // Owners that wait for their dependents take this one along as well.
         let waits = || {
-            new.header().owners.iter().any(|owner| {
-                graph.find(&owner.uid).is_some_and(|(_, owner)| may_be_deleted(&owner))
-            })
+            new.header()
+                .owners
+                .iter()
+                .any(|owner| graph.find(&owner.uid).is_some_and(|(_, owner)| may_be_deleted(&owner)))
         };
         if absent || waits() {
             queue.add(node(kind, new));
@@ -166,18 +167,22 @@ impl Collector {
         } else {
             ""
         };
-        let object =
-            match self.context.client.get_object(&resources::resource(info), namespace, &reference.name).await {
-                Ok(object) => object,
-                Err(error) if error.is_not_found() => {
-                    if self.graph.informed(kind).by_uid(&reference.uid).is_some() {
-                        // There is such an owner, but elsewhere.
-                        self.tell_invalid(node, reference);
-                    }
-                    return Ok(OwnerState::Absent);
+        let object = match self
+            .context
+            .client
+            .get_object(&resources::resource(info), namespace, &reference.name)
+            .await
+        {
+            Ok(object) => object,
+            Err(error) if error.is_not_found() => {
+                if self.graph.informed(kind).by_uid(&reference.uid).is_some() {
+                    // There is such an owner, but elsewhere.
+                    self.tell_invalid(node, reference);
                 }
-                Err(error) => return Err(error),
-            };
+                return Ok(OwnerState::Absent);
+            }
+            Err(error) => return Err(error),
+        };
         Ok(if object.uid() != reference.uid {
             OwnerState::Absent
         } else if metadata(&object).waits_for_dependents() {
@@ -197,7 +202,8 @@ impl Collector {
             Err(error) => return Err(error),
         };
         let definition = list.iter().map(Object::value).find(|definition| {
-            definition["spec"]["group"] == group && definition["spec"]["names"]["kind"] == reference.kind.as_str()
+            definition["spec"]["group"] == group
+                && definition["spec"]["names"]["kind"] == reference.kind.as_str()
         });
         let Some(definition) = definition else {
             return Err(Error::Other(format!(

@@ -63,7 +63,10 @@ pub(crate) enum Verdict {
     /// Take off the references with these uids: other owners keep it.
     Unlink(Vec<String>),
     /// Delete it; `unblock` first takes off what its own dependents block, so that circles of owners end.
-    Delete { propagation: Propagation, unblock: bool },
+    Delete {
+        propagation: Propagation,
+        unblock: bool,
+    },
 }
 
 /// Decides about an object; `owners` is the state of each owner reference, in order. `has_dependents` and

@@ -21,7 +21,10 @@ fn metadata(name: &str, owners: Value) -> Value {
 async fn chain() -> (FakeApi, Context) {
     let (api, context) = world();
     api.put::<Deployment>(&object(metadata("web", json!([]))));
-    api.put::<ReplicaSet>(&object(metadata("set", json!([owner("Deployment", "apps/v1", "web", "uid-web")]))));
+    api.put::<ReplicaSet>(&object(metadata(
+        "set",
+        json!([owner("Deployment", "apps/v1", "web", "uid-web")]),
+    )));
     api.put::<Pod>(&object(metadata("pod", json!([owner("ReplicaSet", "apps/v1", "set", "uid-set")]))));
     context.env.spawn(run(context.clone()));
     pass(&context, 1).await;
@@ -82,7 +85,8 @@ async fn absent_owners_are_noticed_at_any_time() {
 #[tokio::test(start_paused = true)]
 async fn one_solid_owner_keeps_an_object_and_the_others_are_unlinked() {
     let (api, context) = chain().await;
-    let owners = json!([owner("Deployment", "apps/v1", "web", "uid-web"), owner("ConfigMap", "v1", "x", "none")]);
+    let owners =
+        json!([owner("Deployment", "apps/v1", "web", "uid-web"), owner("ConfigMap", "v1", "x", "none")]);
     api.put::<ConfigMap>(&object(metadata("two", owners)));
     pass(&context, 1).await;
     let left = api.one::<ConfigMap>("ns", "two").unwrap().metadata.owner_references.unwrap();
@@ -104,8 +108,15 @@ async fn owners_in_other_namespaces_do_not_count() {
     });
     pass(&context, 2).await;
     assert!(api.one::<ConfigMap>("other", "far").is_none());
-    assert!(api.one::<Node>("", "n").is_some(), "a cluster-wide object with a namespaced owner is left alone");
-    assert!(events(&api).iter().any(|event| event.starts_with("OwnerRefInvalidNamespace: ownerRef [apps/v1/Deployment")));
+    assert!(
+        api.one::<Node>("", "n").is_some(),
+        "a cluster-wide object with a namespaced owner is left alone"
+    );
+    assert!(
+        events(&api)
+            .iter()
+            .any(|event| event.starts_with("OwnerRefInvalidNamespace: ownerRef [apps/v1/Deployment"))
+    );
 }
 
 fn object_reference(uid: &str) -> k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference {

@@ -47,8 +47,7 @@ mod tests {
 
     #[test]
     fn pauses_double() {
-        let pauses: Vec<u64> =
-            (0..9).map(|failures| left(failures, Some(at(0)), at(0)).as_secs()).collect();
+        let pauses: Vec<u64> = (0..9).map(|failures| left(failures, Some(at(0)), at(0)).as_secs()).collect();
         assert_eq!(pauses, [0, 10, 20, 40, 80, 160, 320, 600, 600]);
         assert_eq!(left(2, Some(at(0)), at(15)).as_secs(), 5);
     }

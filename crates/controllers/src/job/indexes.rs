@@ -10,7 +10,9 @@ pub(super) fn parse(text: &str, completions: i32) -> Indexes {
     let mut indexes = Indexes::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (Ok(first), Ok(last)) = (first.trim().parse::<i32>(), last.trim().parse::<i32>()) else { continue };
+        let (Ok(first), Ok(last)) = (first.trim().parse::<i32>(), last.trim().parse::<i32>()) else {
+            continue;
+        };
         indexes.extend((first..=last.min(completions - 1)).filter(|index| *index >= 0));
     }
     indexes

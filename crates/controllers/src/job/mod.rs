@@ -115,8 +115,7 @@ impl Shell {
 
         let deletions = plan.delete.iter().map(|pod| self.delete(&job, pod));
         let mut failure = join_all(deletions).await.into_iter().find_map(Result::err);
-        let pods: Vec<Pod> =
-            plan.create.iter().map(|slot| template::pod(&job, spec, *slot)).collect();
+        let pods: Vec<Pod> = plan.create.iter().map(|slot| template::pod(&job, spec, *slot)).collect();
         let (made, failed) = slow_start(pods.len(), |at| self.context.client.create(&pods[at])).await;
         for pod in &made {
             seen = seen.max(revision_of(&**pod));
@@ -186,9 +185,7 @@ impl Shell {
         }
         let id = uid(pod).to_owned();
         self.pods
-            .wait_for(&Key::of(pod), |pod| {
-                pod.is_none_or(|pod| uid(pod) != id || !view::has_finalizer(pod))
-            })
+            .wait_for(&Key::of(pod), |pod| pod.is_none_or(|pod| uid(pod) != id || !view::has_finalizer(pod)))
             .await;
         Ok(())
     }

@@ -126,7 +126,8 @@ async fn a_crash_between_any_two_writes_counts_each_pod_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_ends_everything() {
-    let (api, context) = started(json!({"completions": 2, "parallelism": 2, "activeDeadlineSeconds": 30})).await;
+    let (api, context) =
+        started(json!({"completions": 2, "parallelism": 2, "activeDeadlineSeconds": 30})).await;
     pass(&context, 20).await;
     assert_eq!(active(&api).len(), 2);
     pass(&context, 20).await;
@@ -214,7 +215,9 @@ async fn suspension_takes_the_pods_away_and_back() {
     assert_eq!(active(&api).len(), 2);
     assert_eq!(told(&api).3, ["Suspended=False:JobResumed"]);
     let told = events(&api);
-    assert!(told.contains(&"Suspended: Job suspended".into()) && told.contains(&"Resumed: Job resumed".into()));
+    assert!(
+        told.contains(&"Suspended: Job suspended".into()) && told.contains(&"Resumed: Job resumed".into())
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -107,8 +107,7 @@ impl Shell {
         if self.list(namespace, resource).await?.is_empty() {
             return Ok(());
         }
-        let options =
-            DeleteOptions::default().propagation(cox_client::Propagation::Background);
+        let options = DeleteOptions::default().propagation(cox_client::Propagation::Background);
         client.delete_collection(resource, namespace, &options).await?;
         let left = self.list(namespace, resource).await?;
         if left.is_empty() {
@@ -176,7 +175,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn everything_goes_before_the_namespace_does() {
         let (api, context) = world();
-        api.put::<Namespace>(&object(json!({"metadata": {"name": "ns"}, "spec": {"finalizers": ["kubernetes"]}})));
+        api.put::<Namespace>(&object(
+            json!({"metadata": {"name": "ns"}, "spec": {"finalizers": ["kubernetes"]}}),
+        ));
         api.put::<ConfigMap>(&object(json!({"metadata": {"namespace": "ns", "name": "a"}})));
         api.put::<ConfigMap>(&object(json!({"metadata": {"namespace": "other", "name": "a"}})));
         api.put::<Pod>(&pod("p").running("n1").build());
@@ -186,7 +187,8 @@ mod tests {
         pass(&context, 20).await;
         let status = api.one::<Namespace>("", "ns").unwrap().status.unwrap();
         assert_eq!(status.phase.as_deref(), Some("Terminating"));
-        let remaining = status.conditions.unwrap().into_iter().find(|c| c.type_ == "NamespaceContentRemaining");
+        let remaining =
+            status.conditions.unwrap().into_iter().find(|c| c.type_ == "NamespaceContentRemaining");
         let message = remaining.unwrap().message.unwrap();
         assert_eq!(message, "Some resources are remaining: pods. has 1 resource instances");
         assert!(api.one::<ConfigMap>("ns", "a").is_none());

@@ -33,8 +33,11 @@ pub(super) fn status(namespace: &Namespace, remains: &Remains, now: Timestamp) -
     let before = namespace.status.clone().unwrap_or_default();
     let mut status = before.clone();
     status.phase = Some("Terminating".to_owned());
-    let objects: Vec<String> =
-        remains.objects.iter().map(|(what, count)| format!("{what} has {count} resource instances")).collect();
+    let objects: Vec<String> = remains
+        .objects
+        .iter()
+        .map(|(what, count)| format!("{what} has {count} resource instances"))
+        .collect();
     let rows: [(&str, bool, &str, String); 5] = [
         (
             "NamespaceDeletionDiscoveryFailure",
@@ -135,7 +138,8 @@ mod tests {
             failures: Vec::new(),
         };
         let told = status(&namespace, &remains, at(0)).unwrap();
-        let messages: Vec<String> = told.conditions.as_ref().unwrap().iter().map(|c| c.message.clone().unwrap()).collect();
+        let messages: Vec<String> =
+            told.conditions.as_ref().unwrap().iter().map(|c| c.message.clone().unwrap()).collect();
         assert_eq!(messages[3], "Some resources are remaining: pods. has 2 resource instances");
         assert_eq!(
             messages[4],

@@ -25,7 +25,9 @@ pub(crate) async fn run(context: Context, grace: Duration) {
     let queue = Queue::<Key>::new(context.env.clone(), "nodelifecycle");
     trigger::on_itself(&nodes, &queue);
     let by_lease = queue.clone();
-    leases.on_change(move |change| by_lease.add(Key::new("", change.latest().metadata.name.as_deref().unwrap_or_default())));
+    leases.on_change(move |change| {
+        by_lease.add(Key::new("", change.latest().metadata.name.as_deref().unwrap_or_default()))
+    });
     nodes.synced().await;
     leases.synced().await;
     pods.synced().await;
@@ -93,8 +95,11 @@ impl Shell {
         let now = self.context.env.elapsed();
         let lease = self.leases.get("kube-node-lease", &key.name);
         let renewed = lease.and_then(|lease| lease.spec.as_ref()?.renew_time.as_ref().map(|time| time.0));
-        let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-        let beat = plan::condition(conditions, "Ready").and_then(|ready| ready.last_heartbeat_time.as_ref()).map(|time| time.0);
+        let conditions =
+            node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+        let beat = plan::condition(conditions, "Ready")
+            .and_then(|ready| ready.last_heartbeat_time.as_ref())
+            .map(|time| time.0);
         let what = (renewed, beat);
         let mut heard = self.heard.lock();
         let known = heard.entry(key.name.to_string()).or_insert_with(|| Heard { what, at: now });
@@ -107,7 +112,8 @@ impl Shell {
     /// Pods of a node that isn't ready aren't either.
     async fn unready_pods(&self, node: &str) -> Result<()> {
         for pod in self.pods.on_node(node) {
-            let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+            let conditions =
+                pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
             if !conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True") {
                 continue;
             }
@@ -117,10 +123,17 @@ impl Shell {
             let written = self
                 .context
                 .client
-                .patch_status::<Pod>(namespace.unwrap_or_default(), name.unwrap_or_default(), PatchKind::Strategic, patch)
+                .patch_status::<Pod>(
+                    namespace.unwrap_or_default(),
+                    name.unwrap_or_default(),
+                    PatchKind::Strategic,
+                    patch,
+                )
                 .await;
             match written {
-                Ok(_) => self.context.events.event(&*pod, EventType::Warning, "NodeNotReady", "Node is not ready"),
+                Ok(_) => {
+                    self.context.events.event(&*pod, EventType::Warning, "NodeNotReady", "Node is not ready")
+                }
                 Err(error) if error.is_not_found() || error.is_conflict() => {}
                 Err(error) => return Err(error),
             }

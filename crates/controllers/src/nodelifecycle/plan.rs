@@ -50,7 +50,8 @@ pub(crate) fn condition<'a>(conditions: &'a [NodeCondition], name: &str) -> Opti
 /// Decides; `silent` is how long nothing was heard of the node.
 pub(crate) fn plan(node: &Node, silent: Duration, grace: Duration, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let mut conditions = node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+    let mut conditions =
+        node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
     let ready = condition(&conditions, "Ready").map(|ready| ready.status.clone());
     if silent >= grace {
         if ready.as_deref() != Some("Unknown") {
@@ -112,7 +113,8 @@ fn taints(node: &Node, conditions: &[NodeCondition], now: Timestamp) -> Vec<Tain
         wanted.push((UNSCHEDULABLE, "NoSchedule"));
     }
     let ours = |taint: &Taint| {
-        (taint.effect == "NoSchedule" && (taint.key == UNSCHEDULABLE || BY_CONDITION.iter().any(|(.., key)| *key == taint.key)))
+        (taint.effect == "NoSchedule"
+            && (taint.key == UNSCHEDULABLE || BY_CONDITION.iter().any(|(.., key)| *key == taint.key)))
             || (taint.effect == "NoExecute" && EVICTING.contains(&taint.key.as_str()))
     };
     let mut taints: Vec<Taint> = known
@@ -121,7 +123,12 @@ fn taints(node: &Node, conditions: &[NodeCondition], now: Timestamp) -> Vec<Tain
         .collect();
     for (key, effect) in wanted {
         if !taints.iter().any(|taint| taint.key == key && taint.effect == effect) {
-            taints.push(Taint { key: key.into(), effect: effect.into(), value: None, time_added: Some(Time(now)) });
+            taints.push(Taint {
+                key: key.into(),
+                effect: effect.into(),
+                value: None,
+                time_added: Some(Time(now)),
+            });
         }
     }
     taints
@@ -134,7 +141,9 @@ mod tests {
     use serde_json::json;
 
     fn node(ready: &str) -> Node {
-        object(json!({"metadata": {"name": "n"}, "status": {"conditions": [{"type": "Ready", "status": ready}]}}))
+        object(
+            json!({"metadata": {"name": "n"}, "status": {"conditions": [{"type": "Ready", "status": ready}]}}),
+        )
     }
 
     #[test]
@@ -146,7 +155,8 @@ mod tests {
         assert!(lost.lost);
         let conditions = lost.conditions.unwrap();
         assert_eq!(condition(&conditions, "Ready").unwrap().status, "Unknown");
-        let effects: Vec<_> = lost.taints.unwrap().into_iter().map(|taint| (taint.key, taint.effect)).collect();
+        let effects: Vec<_> =
+            lost.taints.unwrap().into_iter().map(|taint| (taint.key, taint.effect)).collect();
         let key = "node.kubernetes.io/unreachable".to_owned();
         assert_eq!(effects, [(key.clone(), "NoSchedule".to_owned()), (key, "NoExecute".to_owned())]);
     }

@@ -41,9 +41,13 @@ async fn round(
 ) -> Result<()> {
     let now = context.env.elapsed();
     let all = pods.list();
-    let present: BTreeSet<String> = nodes.list().iter().filter_map(|node| node.metadata.name.clone()).collect();
-    let named: BTreeSet<String> =
-        all.iter().filter_map(|pod| pod.spec.as_ref()?.node_name.clone()).filter(|node| !node.is_empty()).collect();
+    let present: BTreeSet<String> =
+        nodes.list().iter().filter_map(|node| node.metadata.name.clone()).collect();
+    let named: BTreeSet<String> = all
+        .iter()
+        .filter_map(|pod| pod.spec.as_ref()?.node_name.clone())
+        .filter(|node| !node.is_empty())
+        .collect();
     missing.retain(|node, _| named.contains(node) && !present.contains(node));
     // A node that was missed only now may be one that this cache hasn't seen yet.
     let mut known = present.clone();
@@ -55,22 +59,31 @@ async fn round(
     }
     for goes in plan::plan(&all, &known, threshold) {
         let metadata = &goes.pod.metadata;
-        let (namespace, name) = (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
+        let (namespace, name) =
+            (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
         let uid = metadata.uid.as_deref().unwrap_or_default();
-        let over = matches!(goes.pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"));
+        let over = matches!(
+            goes.pod.status.as_ref().and_then(|status| status.phase.as_deref()),
+            Some("Succeeded" | "Failed")
+        );
         if let Some(message) = goes.disrupted
             && !over
         {
             let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC", "message": message,
                 "lastTransitionTime": context.env.now_rfc3339(), "observedGeneration": metadata.generation});
-            let patch = json!({"metadata": {"uid": uid}, "status": {"phase": "Failed", "conditions": [condition]}});
+            let patch =
+                json!({"metadata": {"uid": uid}, "status": {"phase": "Failed", "conditions": [condition]}});
             match context.client.patch_status::<Pod>(namespace, name, PatchKind::Strategic, patch).await {
                 Ok(_) => {}
                 Err(error) if error.is_not_found() || error.is_conflict() => continue,
                 Err(error) => return Err(error),
             }
         }
-        match context.client.delete::<Pod>(namespace, name, &DeleteOptions::uid(uid).grace_period_seconds(0)).await {
+        match context
+            .client
+            .delete::<Pod>(namespace, name, &DeleteOptions::uid(uid).grace_period_seconds(0))
+            .await
+        {
             Ok(_) => {}
             Err(error) if error.is_not_found() || error.is_conflict() => {}
             Err(error) => return Err(error),

@@ -24,7 +24,9 @@ pub(crate) fn plan(pods: &[Arc<Pod>], nodes: &BTreeSet<String>, threshold: usize
     let node_of = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
     let mut finished: Vec<&Arc<Pod>> = pods.iter().filter(|pod| is_over(pod)).collect();
     if threshold > 0 && finished.len() > threshold {
-        finished.sort_by_key(|pod| (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.metadata.name.clone()));
+        finished.sort_by_key(|pod| {
+            (pod.metadata.creation_timestamp.as_ref().map(|time| time.0), pod.metadata.name.clone())
+        });
         let surplus = finished.len() - threshold;
         goes.extend(finished[..surplus].iter().map(|pod| Goes { pod: (*pod).clone(), disrupted: None }));
     }
@@ -63,7 +65,9 @@ mod tests {
         .collect();
         let names = |threshold: usize| -> Vec<(String, bool)> {
             let goes = plan(&pods, &nodes, threshold);
-            goes.iter().map(|goes| (goes.pod.metadata.name.clone().unwrap(), goes.disrupted.is_some())).collect()
+            goes.iter()
+                .map(|goes| (goes.pod.metadata.name.clone().unwrap(), goes.disrupted.is_some()))
+                .collect()
         };
         assert_eq!(names(1), [("a".into(), false), ("d".into(), true), ("e".into(), false)]);
         assert_eq!(names(0), [("d".into(), true), ("e".into(), false)]);

@@ -116,7 +116,9 @@ async fn run<T: Kind, U: Future<Output = Result<bool>> + Send + 'static>(
                     let finalizers = metadata.finalizers.as_deref().unwrap_or_default();
                     metadata.deletion_timestamp.is_some() && finalizers.iter().any(|one| one == finalizer)
                 };
-                let Some(object) = objects.at(&key).filter(|object| held(object)) else { return Ok(Next::Done) };
+                let Some(object) = objects.at(&key).filter(|object| held(object)) else {
+                    return Ok(Next::Done);
+                };
                 if is_used(context.clone(), key.clone()).await? {
                     return Ok(Next::Done);
                 }
@@ -152,8 +154,10 @@ mod tests {
             api.put::<PersistentVolumeClaim>(&object(json!({"metadata": {"namespace": "ns", "name": name,
                 "finalizers": ["kubernetes.io/pvc-protection", "x.io/other"]}})));
         }
-        let pod: Pod = object(json!({"metadata": {"namespace": "ns", "name": "p"}, "spec": {"nodeName": "n", "containers": [],
-            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "used"}}]}}));
+        let pod: Pod = object(
+            json!({"metadata": {"namespace": "ns", "name": "p"}, "spec": {"nodeName": "n", "containers": [],
+            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "used"}}]}}),
+        );
         api.put(&pod);
         context.env.spawn(claims(context.clone()));
         pass(&context, 1).await;
@@ -161,7 +165,8 @@ mod tests {
             context.client.delete::<PersistentVolumeClaim>("ns", name, &Default::default()).await.unwrap();
         }
         pass(&context, 5).await;
-        let finalizers = |name: &str| api.one::<PersistentVolumeClaim>("ns", name).unwrap().metadata.finalizers.unwrap();
+        let finalizers =
+            |name: &str| api.one::<PersistentVolumeClaim>("ns", name).unwrap().metadata.finalizers.unwrap();
         assert_eq!(finalizers("free"), ["x.io/other"]);
         assert_eq!(finalizers("used").len(), 2);
         api.remove::<Pod>("ns", "p");
@@ -177,15 +182,20 @@ mod tests {
                 "spec": {"volumeAttributesClassName": "gold"}, "status": {"phase": phase}}))
         };
         api.put(&volume("Bound"));
-        api.put::<VolumeAttributesClass>(&object(json!({"metadata": {"name": "gold", "finalizers": ["kubernetes.io/vac-protection"]},
-            "driverName": "d"})));
+        api.put::<VolumeAttributesClass>(&object(
+            json!({"metadata": {"name": "gold", "finalizers": ["kubernetes.io/vac-protection"]},
+            "driverName": "d"}),
+        ));
         context.env.spawn(volumes(context.clone()));
         context.env.spawn(classes(context.clone()));
         pass(&context, 1).await;
         context.client.delete::<PersistentVolume>("", "v", &Default::default()).await.unwrap();
         context.client.delete::<VolumeAttributesClass>("", "gold", &Default::default()).await.unwrap();
         pass(&context, 5).await;
-        assert!(api.one::<PersistentVolume>("", "v").is_some() && api.one::<VolumeAttributesClass>("", "gold").is_some());
+        assert!(
+            api.one::<PersistentVolume>("", "v").is_some()
+                && api.one::<VolumeAttributesClass>("", "gold").is_some()
+        );
         let status = json!({"status": {"phase": "Released"}});
         context.client.patch_status::<PersistentVolume>("", "v", PatchKind::Merge, status).await.unwrap();
         pass(&context, 5).await;

@@ -23,7 +23,9 @@ fn ephemeral(pod: &Pod, volume: &str) -> String {
 
 /// Whether a pod uses a claim. One that isn't bound to a node doesn't: no node starts pods with claims that go.
 pub(super) fn uses_claim(pod: &Pod, claim: &PersistentVolumeClaim) -> bool {
-    let Some(spec) = pod.spec.as_ref().filter(|spec| spec.node_name.as_deref().is_some_and(|node| !node.is_empty())) else {
+    let Some(spec) =
+        pod.spec.as_ref().filter(|spec| spec.node_name.as_deref().is_some_and(|node| !node.is_empty()))
+    else {
         return false;
     };
     let wanted = name(claim);
@@ -66,11 +68,15 @@ mod tests {
     fn pods_use_claims_by_name_and_by_ownership() {
         let claim = |name: &str, owner: Option<&str>| -> PersistentVolumeClaim {
             let owners = owner.map(|uid| json!([{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": uid, "controller": true}]));
-            object(json!({"metadata": {"name": name, "namespace": "ns", "ownerReferences": owners.unwrap_or(json!([]))}}))
+            object(
+                json!({"metadata": {"name": name, "namespace": "ns", "ownerReferences": owners.unwrap_or(json!([]))}}),
+            )
         };
         let pod = |node: &str| -> Pod {
-            object(json!({"metadata": {"name": "p", "namespace": "ns", "uid": "u"}, "spec": {"nodeName": node, "containers": [], "volumes": [
-                {"name": "a", "persistentVolumeClaim": {"claimName": "data"}}, {"name": "b", "ephemeral": {}}, {"name": "c", "emptyDir": {}}]}}))
+            object(
+                json!({"metadata": {"name": "p", "namespace": "ns", "uid": "u"}, "spec": {"nodeName": node, "containers": [], "volumes": [
+                {"name": "a", "persistentVolumeClaim": {"claimName": "data"}}, {"name": "b", "ephemeral": {}}, {"name": "c", "emptyDir": {}}]}}),
+            )
         };
         assert_eq!(claims_of(&pod("n")), ["data", "p-b"]);
         let cases = [

@@ -8,7 +8,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use cox_client::{DeleteOptions, Error, EventType, Key, Kind, Next, Queue, Reader, Result, Selector, revision_of};
+use cox_client::{
+    DeleteOptions, Error, EventType, Key, Kind, Next, Queue, Reader, Result, Selector, revision_of,
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 

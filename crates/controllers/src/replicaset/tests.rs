@@ -110,7 +110,10 @@ async fn failures_show_in_condition_and_event() {
     pass(&context, 30).await;
     let set = api.one::<ReplicaSet>("ns", "web").unwrap();
     let condition = set.status.unwrap().conditions.unwrap().remove(0);
-    assert_eq!((condition.type_.as_str(), condition.reason.as_deref()), ("ReplicaFailure", Some("FailedCreate")));
+    assert_eq!(
+        (condition.type_.as_str(), condition.reason.as_deref()),
+        ("ReplicaFailure", Some("FailedCreate"))
+    );
     assert_eq!(events(&api), ["FailedCreate: Error creating: pods is forbidden: exceeded quota"]);
     api.heal();
     pass(&context, 60).await;

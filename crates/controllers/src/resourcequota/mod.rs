@@ -112,9 +112,8 @@ impl Shell {
         let used: BTreeMap<String, Text> =
             hard.keys().map(|key| (key.clone(), shown(used.get(key)))).collect();
         let status = quota.status.as_ref();
-        let same = status.is_some_and(|status| {
-            status.hard.as_ref() == Some(&hard) && status.used.as_ref() == Some(&used)
-        });
+        let same = status
+            .is_some_and(|status| status.hard.as_ref() == Some(&hard) && status.used.as_ref() == Some(&used));
         if !same {
             let mut updated = (*quota).clone();
             let status = updated.status.get_or_insert_default();

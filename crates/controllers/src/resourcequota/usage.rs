@@ -203,9 +203,10 @@ pub(super) fn in_scopes(quota: &Value, is_pod: bool, object: &Value) -> bool {
     let spec = &quota["spec"];
     let mut rules = each(&spec["scopes"])
         .map(|scope| (text(scope), "Exists", &Value::Null))
-        .chain(each(&spec["scopeSelector"]["matchExpressions"]).map(|rule| {
-            (text(&rule["scopeName"]), text(&rule["operator"]), &rule["values"])
-        }))
+        .chain(
+            each(&spec["scopeSelector"]["matchExpressions"])
+                .map(|rule| (text(&rule["scopeName"]), text(&rule["operator"]), &rule["values"])),
+        )
         .peekable();
     if rules.peek().is_none() {
         return true;
@@ -292,7 +293,8 @@ mod tests {
             shown("services", service),
             ["count/services=1", "services=1", "services.loadbalancers=1", "services.nodeports=2"]
         );
-        let claim = json!({"spec": {"storageClassName": "fast", "resources": {"requests": {"storage": "5Gi"}}}});
+        let claim =
+            json!({"spec": {"storageClassName": "fast", "resources": {"requests": {"storage": "5Gi"}}}});
         assert_eq!(
             shown("persistentvolumeclaims", claim),
             [

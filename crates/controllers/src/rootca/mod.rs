@@ -27,7 +27,9 @@ pub(crate) async fn run(context: Context, ca_pem: Arc<str>) {
     let queue = Queue::<Key>::new(context.env.clone(), "rootca");
     let (by_namespace, by_map) = (queue.clone(), queue.clone());
     namespaces.on_change(move |change| by_namespace.add(Key::of(&**change.latest())));
-    maps.on_change(move |change| by_map.add(Key::new("", change.latest().metadata.namespace.as_deref().unwrap_or_default())));
+    maps.on_change(move |change| {
+        by_map.add(Key::new("", change.latest().metadata.namespace.as_deref().unwrap_or_default()))
+    });
     namespaces.synced().await;
     maps.synced().await;
     let shell = Arc::new((context, namespaces, maps, ca_pem));
@@ -73,7 +75,11 @@ async fn create(context: &Context, namespace: &str, ca_pem: &str) -> Result<Next
     };
     match context.client.create(&map).await {
         Ok(_) => Ok(Next::Done),
-        Err(error) if error.is_already_exists() || error.is_namespace_terminating() || error.is_not_found() => Ok(Next::Done),
+        Err(error)
+            if error.is_already_exists() || error.is_namespace_terminating() || error.is_not_found() =>
+        {
+            Ok(Next::Done)
+        }
         Err(error) => Err(error),
     }
 }

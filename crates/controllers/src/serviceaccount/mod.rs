@@ -50,12 +50,20 @@ pub(crate) fn is_active(namespace: &Namespace) -> bool {
 
 async fn create(context: &Context, namespace: &str) -> Result<Next> {
     let account = ServiceAccount {
-        metadata: ObjectMeta { name: Some(NAME.into()), namespace: Some(namespace.into()), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: Some(NAME.into()),
+            namespace: Some(namespace.into()),
+            ..ObjectMeta::default()
+        },
         ..ServiceAccount::default()
     };
     match context.client.create(&account).await {
         Ok(_) => Ok(Next::Done),
-        Err(error) if error.is_already_exists() || error.is_namespace_terminating() || error.is_not_found() => Ok(Next::Done),
+        Err(error)
+            if error.is_already_exists() || error.is_namespace_terminating() || error.is_not_found() =>
+        {
+            Ok(Next::Done)
+        }
         Err(error) => Err(error),
     }
 }

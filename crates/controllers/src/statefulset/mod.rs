@@ -60,9 +60,11 @@ impl Shell {
         let Some(spec) = &set.spec else { return Ok(Next::Done) };
         let selector = selector(&set);
         let mut candidates = self.pods.owned_by(uid(&*set));
-        candidates.extend(self.pods.selected(&key.namespace, &selector).into_iter().filter(|pod| {
-            controller_of(&pod.metadata).is_none() && template::ordinal(&set, pod).is_some()
-        }));
+        candidates.extend(
+            self.pods.selected(&key.namespace, &selector).into_iter().filter(|pod| {
+                controller_of(&pod.metadata).is_none() && template::ordinal(&set, pod).is_some()
+            }),
+        );
         let claim = claim::plan(&*set, &selector, candidates);
         let (held, seen) = claim::execute(&self.context, &*set, claim).await?;
         self.pods.wait_until_seen(seen).await;

@@ -39,11 +39,8 @@ pub(super) fn pod(set: &StatefulSet, template: &PodTemplateSpec, revision: &str,
     labels.insert(POD_INDEX.to_owned(), ordinal.to_string());
     let spec = pod.spec.get_or_insert_default();
     spec.hostname = Some(pod_name.clone());
-    spec.subdomain = set
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.service_name.clone())
-        .filter(|service| !service.is_empty());
+    spec.subdomain =
+        set.spec.as_ref().and_then(|spec| spec.service_name.clone()).filter(|service| !service.is_empty());
     let claims = set.spec.as_ref().and_then(|spec| spec.volume_claim_templates.as_deref()).unwrap_or(&[]);
     let volumes = spec.volumes.get_or_insert_default();
     for claim in claims {

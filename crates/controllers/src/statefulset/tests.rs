@@ -115,7 +115,8 @@ async fn scaling_down_goes_from_the_last_one() {
 
 #[tokio::test(start_paused = true)]
 async fn updates_go_from_the_last_to_the_partition() {
-    let partition = |n: i32| json!({"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": n}}});
+    let partition =
+        |n: i32| json!({"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": n}}});
     let (api, context) = started(3, partition(1)).await;
     all_ready(&api, &context).await;
     set_image(&api, "b");
@@ -144,7 +145,8 @@ async fn updates_go_from_the_last_to_the_partition() {
 
 #[tokio::test(start_paused = true)]
 async fn parallel_sets_start_all_at_once_and_failed_pods_are_remade() {
-    let (api, context) = started(3, json!({"podManagementPolicy": "Parallel", "ordinals": {"start": 5}})).await;
+    let (api, context) =
+        started(3, json!({"podManagementPolicy": "Parallel", "ordinals": {"start": 5}})).await;
     assert_eq!(names(&api), ["db-5", "db-6", "db-7"]);
     let before = api.one::<Pod>("ns", "db-6").unwrap().metadata.uid;
     api.edit::<Pod>("ns", "db-6", |pod| pod.status.get_or_insert_default().phase = Some("Failed".into()));

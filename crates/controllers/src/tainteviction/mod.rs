@@ -20,7 +20,9 @@ pub(crate) async fn run(context: Context) {
     trigger::on_itself(&pods, &queue);
     let (by_node, on_node) = (queue.clone(), pods.clone());
     nodes.on_change(move |change| {
-        let taints = |node: &Option<Arc<Node>>| node.as_ref().and_then(|node| node.spec.as_ref()?.taints.clone()).unwrap_or_default();
+        let taints = |node: &Option<Arc<Node>>| {
+            node.as_ref().and_then(|node| node.spec.as_ref()?.taints.clone()).unwrap_or_default()
+        };
         if taints(&change.old) != taints(&change.new) {
             let name = change.latest().metadata.name.clone().unwrap_or_default();
             on_node.on_node(&name).iter().for_each(|pod| by_node.add(Key::of(&**pod)));
@@ -60,7 +62,12 @@ async fn evict(context: &Context, pod: &Pod, key: &Key) -> Result<Next> {
         Err(error) if gone(&error) => return Ok(Next::Done),
         Err(error) => return Err(error),
     }
-    context.events.event(pod, EventType::Normal, "TaintManagerEviction", format!("Marking for deletion Pod {key}"));
+    context.events.event(
+        pod,
+        EventType::Normal,
+        "TaintManagerEviction",
+        format!("Marking for deletion Pod {key}"),
+    );
     match context.client.delete::<Pod>(&key.namespace, &key.name, &DeleteOptions::uid(uid)).await {
         Ok(_) => Ok(Next::Done),
         Err(error) if gone(&error) => Ok(Next::Done),

@@ -25,19 +25,26 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     }
     match toleration.operator.as_deref().unwrap_or_default() {
         "Exists" => true,
-        "Equal" | "" => toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default(),
+        "Equal" | "" => {
+            toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default()
+        }
         _ => false,
     }
 }
 
 /// Decides for one pod of a node.
 pub(crate) fn plan(pod: &Pod, node: &Node, now: Timestamp) -> Verdict {
-    let taints: Vec<&Taint> =
-        node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()).filter(|taint| taint.effect == "NoExecute").collect();
+    let taints: Vec<&Taint> = node
+        .spec
+        .iter()
+        .flat_map(|spec| spec.taints.iter().flatten())
+        .filter(|taint| taint.effect == "NoExecute")
+        .collect();
     if taints.is_empty() || pod.metadata.deletion_timestamp.is_some() {
         return Verdict::Stays;
     }
-    let tolerations: Vec<&Toleration> = pod.spec.iter().flat_map(|spec| spec.tolerations.iter().flatten()).collect();
+    let tolerations: Vec<&Toleration> =
+        pod.spec.iter().flat_map(|spec| spec.tolerations.iter().flatten()).collect();
     let mut leaves_at: Option<Timestamp> = None;
     for taint in taints {
         let matching: Vec<_> = tolerations.iter().filter(|toleration| tolerates(toleration, taint)).collect();
@@ -54,7 +61,9 @@ pub(crate) fn plan(pod: &Pod, node: &Node, now: Timestamp) -> Verdict {
     match leaves_at {
         None => Verdict::Stays,
         Some(at) if at <= now => Verdict::Leaves,
-        Some(at) => Verdict::LeavesAfter(Duration::from_millis((at.as_millisecond() - now.as_millisecond()).unsigned_abs())),
+        Some(at) => Verdict::LeavesAfter(Duration::from_millis(
+            (at.as_millisecond() - now.as_millisecond()).unsigned_abs(),
+        )),
     }
 }
 
@@ -70,7 +79,10 @@ mod tests {
             {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": "2026-01-01T00:00:10Z"}]}}));
         let with = |tolerations: serde_json::Value| {
             let tolerations = serde_json::from_value(tolerations).unwrap();
-            pod("p").running("n").with(|pod| pod.spec.as_mut().unwrap().tolerations = Some(tolerations)).build()
+            pod("p")
+                .running("n")
+                .with(|pod| pod.spec.as_mut().unwrap().tolerations = Some(tolerations))
+                .build()
         };
         let for_seconds = |seconds: i64| json!([{"key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": seconds}]);
         for (tolerations, expected) in [

@@ -35,9 +35,9 @@ fn due(job: &Job) -> Option<Timestamp> {
     }
     let seconds = job.spec.as_ref()?.ttl_seconds_after_finished?;
     let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    let finished = conditions
-        .iter()
-        .find(|condition| matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True")?;
+    let finished = conditions.iter().find(|condition| {
+        matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True"
+    })?;
     Some(finished.last_transition_time.as_ref()?.0 + SignedDuration::from_secs(i64::from(seconds)))
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cox_runtime::{
-    ContainerConfig, DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, ImageInfo, Mount, Propagation, SeccompProfile,
-    SecurityContext, Signal, SupplementalGroupsPolicy,
+    ContainerConfig, DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS, ImageInfo, Mount, Propagation,
+    SeccompProfile, SecurityContext, Signal, SupplementalGroupsPolicy,
 };
 use k8s_openapi::api::core::v1::{Container, Pod, SeccompProfile as Seccomp};
 
@@ -48,14 +48,16 @@ pub(crate) fn log_path(container: &str, attempt: u32) -> PathBuf {
 
 /// The configuration, or why there can't be one (`CreateContainerConfigError`).
 pub(crate) fn config(pod: &Pod, container: &Container, facts: Facts<'_>) -> Result<ContainerConfig, String> {
-    let lookup = |name: &str| facts.envs.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    let lookup =
+        |name: &str| facts.envs.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
     let words = |list: &Option<Vec<String>>| -> Vec<String> {
         list.iter().flatten().map(|word| expand(word, &lookup)).collect()
     };
     let security = security(pod, container, facts.image, facts.seccomp_root)?;
     let mut mounts = etc_mounts(facts.pod_dir);
     for mount in container.volume_mounts.iter().flatten() {
-        let volume = facts.volumes.get(&mount.name).ok_or_else(|| format!("volume {} is not there", mount.name))?;
+        let volume =
+            facts.volumes.get(&mount.name).ok_or_else(|| format!("volume {} is not there", mount.name))?;
         let sub_path = match (&mount.sub_path, &mount.sub_path_expr) {
             (Some(path), _) if !path.is_empty() => Some(path.clone()),
             (_, Some(expression)) if !expression.is_empty() => Some(expand(expression, &lookup)),
@@ -85,10 +87,13 @@ pub(crate) fn config(pod: &Pod, container: &Container, facts: Facts<'_>) -> Resu
         id_mapped: facts.user_namespace,
         ..Mount::default()
     });
-    let stop_signal = match container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.stop_signal.as_deref()) {
-        Some(name) => Some(Signal::parse(name).ok_or_else(|| format!("stopSignal {name} is not a signal"))?),
-        None => None,
-    };
+    let stop_signal =
+        match container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.stop_signal.as_deref()) {
+            Some(name) => {
+                Some(Signal::parse(name).ok_or_else(|| format!("stopSignal {name} is not a signal"))?)
+            }
+            None => None,
+        };
     Ok(ContainerConfig {
         name: container.name.clone(),
         attempt: facts.attempt,
@@ -140,12 +145,23 @@ fn make_sub_path(volume: &Path, sub_path: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn security(pod: &Pod, container: &Container, image: &ImageInfo, seccomp_root: &Path) -> Result<SecurityContext, String> {
+fn security(
+    pod: &Pod,
+    container: &Container,
+    image: &ImageInfo,
+    seccomp_root: &Path,
+) -> Result<SecurityContext, String> {
     let whole = spec::spec(pod).security_context.clone().unwrap_or_default();
     let own = container.security_context.clone().unwrap_or_default();
     let run_as_user = own.run_as_user.or(whole.run_as_user);
     if own.run_as_non_root.or(whole.run_as_non_root) == Some(true) {
-        let pod_text = format!("pod: \"{}_{}({})\", container: {}", spec::name(pod), spec::namespace(pod), spec::uid(pod), container.name);
+        let pod_text = format!(
+            "pod: \"{}_{}({})\", container: {}",
+            spec::name(pod),
+            spec::namespace(pod),
+            spec::uid(pod),
+            container.name
+        );
         match (run_as_user, image.uid, &image.username) {
             (Some(0), ..) => {
                 return Err(format!("container's runAsUser breaks non-root policy ({pod_text})"));
@@ -170,7 +186,9 @@ fn security(pod: &Pod, container: &Container, image: &ImageInfo, seccomp_root: &
     let mut groups: Vec<i64> = whole.supplemental_groups.clone().unwrap_or_default();
     groups.extend(whole.fs_group.filter(|group| !groups.contains(group)));
     let unmasked = own.proc_mount.as_deref() == Some("Unmasked");
-    let paths = |list: &[&str]| if unmasked { Vec::new() } else { list.iter().map(|path| (*path).to_owned()).collect() };
+    let paths = |list: &[&str]| {
+        if unmasked { Vec::new() } else { list.iter().map(|path| (*path).to_owned()).collect() }
+    };
     Ok(SecurityContext {
         run_as_user,
         run_as_group: own.run_as_group.or(whole.run_as_group),

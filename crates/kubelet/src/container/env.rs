@@ -26,7 +26,11 @@ pub(crate) struct Facts<'a> {
 }
 
 /// The environment, or why the container can't be configured.
-pub(crate) async fn environment(pod: &Pod, container: &Container, facts: &Facts<'_>) -> Result<Vec<(String, String)>, String> {
+pub(crate) async fn environment(
+    pod: &Pod,
+    container: &Container,
+    facts: &Facts<'_>,
+) -> Result<Vec<(String, String)>, String> {
     let mut values = service_variables(pod, facts.services);
     let namespace = spec::namespace(pod);
     let mut result: BTreeMap<String, String> = BTreeMap::new();
@@ -47,7 +51,8 @@ pub(crate) async fn environment(pod: &Pod, container: &Container, facts: &Facts<
             match facts.sources.secret(namespace, &reference.name).await? {
                 Some(secret) => {
                     for (key, value) in secret.data.iter().flatten() {
-                        result.insert(format!("{prefix}{key}"), String::from_utf8_lossy(&value.0).into_owned());
+                        result
+                            .insert(format!("{prefix}{key}"), String::from_utf8_lossy(&value.0).into_owned());
                     }
                 }
                 None if reference.optional == Some(true) => {}
@@ -78,7 +83,9 @@ async fn value_of(
     };
     let namespace = spec::namespace(pod);
     if let Some(reference) = &from.field_ref {
-        return field(pod, &reference.field_path, facts.ips, facts.host_ip).map(Some).map_err(|error| error.to_string());
+        return field(pod, &reference.field_path, facts.ips, facts.host_ip)
+            .map(Some)
+            .map_err(|error| error.to_string());
     }
     if let Some(reference) = &from.resource_field_ref {
         let other = reference.container_name.as_deref().filter(|name| !name.is_empty());
@@ -93,7 +100,10 @@ async fn value_of(
             Some(map) => match map.data.as_ref().and_then(|data| data.get(&reference.key)) {
                 Some(value) => Ok(Some(value.clone())),
                 None if optional => Ok(None),
-                None => Err(format!("couldn't find key {} in ConfigMap {namespace}/{}", reference.key, reference.name)),
+                None => Err(format!(
+                    "couldn't find key {} in ConfigMap {namespace}/{}",
+                    reference.key, reference.name
+                )),
             },
         };
     }
@@ -105,7 +115,10 @@ async fn value_of(
             Some(secret) => match secret.data.as_ref().and_then(|data| data.get(&reference.key)) {
                 Some(value) => Ok(Some(String::from_utf8_lossy(&value.0).into_owned())),
                 None if optional => Ok(None),
-                None => Err(format!("couldn't find key {} in Secret {namespace}/{}", reference.key, reference.name)),
+                None => Err(format!(
+                    "couldn't find key {} in Secret {namespace}/{}",
+                    reference.key, reference.name
+                )),
             },
         };
     }
@@ -124,7 +137,9 @@ fn service_variables(pod: &Pod, services: &[std::sync::Arc<Service>]) -> BTreeMa
             continue;
         }
         let Some(service_spec) = &service.spec else { continue };
-        let Some(ip) = service_spec.cluster_ip.as_deref().filter(|ip| !ip.is_empty() && *ip != "None") else { continue };
+        let Some(ip) = service_spec.cluster_ip.as_deref().filter(|ip| !ip.is_empty() && *ip != "None") else {
+            continue;
+        };
         let prefix = name.replace('-', "_").to_uppercase();
         let ports = service_spec.ports.as_deref().unwrap_or_default();
         let Some(first) = ports.first() else { continue };

@@ -24,7 +24,8 @@ pub(crate) fn hostname(pod: &Pod, cluster_domain: &str) -> (String, String) {
     if let Some(name) = &spec.hostname_override {
         return (name.clone(), String::new());
     }
-    let mut name = spec.hostname.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| spec::name(pod).to_owned());
+    let mut name =
+        spec.hostname.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| spec::name(pod).to_owned());
     name.truncate(HOSTNAME_BYTES_MAX);
     let name = name.trim_end_matches(['-', '.']).to_owned();
     let domain = spec
@@ -66,7 +67,11 @@ fn aliases(pod: &Pod) -> String {
     }
     let mut text = String::from("\n# Entries added by HostAliases.\n");
     for alias in aliases {
-        text.push_str(&format!("{}\t{}\n", alias.ip, alias.hostnames.as_deref().unwrap_or_default().join("\t")));
+        text.push_str(&format!(
+            "{}\t{}\n",
+            alias.ip,
+            alias.hostnames.as_deref().unwrap_or_default().join("\t")
+        ));
     }
     text
 }
@@ -83,8 +88,11 @@ pub(crate) fn resolv_conf(pod: &Pod, dns: &DnsConfig, node_file: &str) -> String
         _ if cluster => {
             let (_, searches, _) = parse(node_file);
             let domain = &dns.cluster_domain;
-            let mut all =
-                vec![format!("{}.svc.{domain}", spec::namespace(pod)), format!("svc.{domain}"), domain.clone()];
+            let mut all = vec![
+                format!("{}.svc.{domain}", spec::namespace(pod)),
+                format!("svc.{domain}"),
+                domain.clone(),
+            ];
             all.extend(searches);
             (dns.servers.clone(), all, vec!["ndots:5".to_owned()])
         }

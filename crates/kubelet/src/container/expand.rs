@@ -36,9 +36,15 @@ mod tests {
     #[test]
     fn known_names_are_replaced() {
         let lookup = |name: &str| (name == "A").then(|| "1".to_owned());
-        for (text, expected) in
-            [("$(A)x", "1x"), ("$$(A)", "$(A)"), ("$(B)", "$(B)"), ("a$", "a$"), ("$(A", "$(A"), ("$A $(A)$(A)", "$A 11"), ("$$$$", "$$")]
-        {
+        for (text, expected) in [
+            ("$(A)x", "1x"),
+            ("$$(A)", "$(A)"),
+            ("$(B)", "$(B)"),
+            ("a$", "a$"),
+            ("$(A", "$(A"),
+            ("$A $(A)$(A)", "$A 11"),
+            ("$$$$", "$$"),
+        ] {
             assert_eq!(expand(text, &lookup), expected, "{text}");
         }
     }

@@ -23,7 +23,9 @@ impl Backoff {
     /// The state after one more failed pull at `now`.
     pub(crate) fn after_failure(before: Option<Backoff>, now: Timestamp) -> Backoff {
         let delay = match before {
-            Some(before) if before.until() + FORGET_AFTER > now => (before.delay * 2).clamp(DELAY_FIRST, DELAY_MAX),
+            Some(before) if before.until() + FORGET_AFTER > now => {
+                (before.delay * 2).clamp(DELAY_FIRST, DELAY_MAX)
+            }
             _ => DELAY_FIRST,
         };
         Backoff { delay, since: now }

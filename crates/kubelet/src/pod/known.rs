@@ -156,7 +156,10 @@ pub(crate) struct Known<'a> {
 impl<'a> Known<'a> {
     /// The newest container of a name, whichever sandbox it was in.
     pub(crate) fn newest(&self, name: &str) -> Option<&'a ContainerStatus> {
-        self.containers.iter().filter(|container| container.config.name == name).max_by_key(|c| c.config.attempt)
+        self.containers
+            .iter()
+            .filter(|container| container.config.name == name)
+            .max_by_key(|c| c.config.attempt)
     }
 
     /// The newest container of a name in the present sandbox.

@@ -190,7 +190,10 @@ fn make_sandbox(known: &Known<'_>, plan: &mut Plan) {
     if let Some(old) = known.sandbox {
         let alive: Vec<_> = known.alive().collect();
         for container in &alive {
-            plan.want(known, stop(container, 2, "Pod sandbox changed, it will be killed and re-created.", false));
+            plan.want(
+                known,
+                stop(container, 2, "Pod sandbox changed, it will be killed and re-created.", false),
+            );
         }
         if !alive.is_empty() {
             return;
@@ -246,7 +249,10 @@ fn begin(known: &Known<'_>, container: &Container, plan: &mut Plan) {
     if known.busy((2, &container.name)) {
         return;
     }
-    plan.want(known, Job::Start { container: container.name.clone(), attempt: known.next_attempt(&container.name) });
+    plan.want(
+        known,
+        Job::Start { container: container.name.clone(), attempt: known.next_attempt(&container.name) },
+    );
 }
 
 /// Starts what an earlier kubelet created, and died before it started it.
@@ -342,7 +348,9 @@ fn terminate(known: &Known<'_>, plan: &mut Plan) {
 /// Stops what runs: containers proper first, sidecars after them in reverse order. True when nothing runs.
 fn stop_in_order(known: &Known<'_>, plan: &mut Plan, grace: i64, hooks: bool) -> bool {
     let sidecar = |status: &ContainerStatus| {
-        spec::inits(known.pod).iter().position(|init| init.name == status.config.name && spec::is_sidecar(init))
+        spec::inits(known.pod)
+            .iter()
+            .position(|init| init.name == status.config.name && spec::is_sidecar(init))
     };
     let alive: Vec<_> = known.alive().collect();
     let mut mains = alive.iter().filter(|status| sidecar(status).is_none()).peekable();

@@ -25,10 +25,12 @@ pub(crate) struct NodeFacts {
 pub(crate) fn status(known: &Known<'_>, node: &NodeFacts) -> PodStatus {
     let before = known.pod.status.clone().unwrap_or_default();
     let over = matches!(before.phase.as_deref(), Some("Succeeded" | "Failed"));
-    let init = containers::statuses(known, spec::inits(known.pod), &before.init_container_statuses, node, true);
+    let init =
+        containers::statuses(known, spec::inits(known.pod), &before.init_container_statuses, node, true);
     let main = containers::statuses(known, spec::mains(known.pod), &before.container_statuses, node, false);
     let ephemeral: Vec<_> = spec::ephemerals(known.pod).iter().map(spec::as_container).collect();
-    let ephemeral = containers::statuses(known, &ephemeral, &before.ephemeral_container_statuses, node, false);
+    let ephemeral =
+        containers::statuses(known, &ephemeral, &before.ephemeral_container_statuses, node, false);
     let phase = if over { before.phase.clone().unwrap_or_default() } else { phase(known).to_owned() };
     let (reason, message) = match &known.memory.ended {
         // With the phase, not before: until nothing runs any more the pod is not over.
@@ -95,7 +97,9 @@ pub(crate) fn phase(known: &Known<'_>) -> &'static str {
         return "Pending";
     }
     let mains: Vec<_> = spec::mains(known.pod).iter().map(|main| known.newest(&main.name)).collect();
-    if mains.iter().any(|status| status.is_none_or(|status| status.state == ContainerState::Created && status.config.attempt == 0)) {
+    if mains.iter().any(|status| {
+        status.is_none_or(|status| status.state == ContainerState::Created && status.config.attempt == 0)
+    }) {
         return "Pending";
     }
     let running = mains.iter().flatten().any(|status| status.state == ContainerState::Running);

@@ -12,8 +12,10 @@ use super::plan::{Outcome, outcome, plan};
 use super::status::{NodeFacts, status};
 
 fn pod(spec: serde_json::Value) -> Pod {
-    serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "n", "uid": "u", "generation": 1}, "spec": spec}))
-        .expect("a pod")
+    serde_json::from_value(
+        json!({"metadata": {"name": "p", "namespace": "n", "uid": "u", "generation": 1}, "spec": spec}),
+    )
+    .expect("a pod")
 }
 
 fn at(second: i64) -> Timestamp {
@@ -42,7 +44,8 @@ fn container(name: &str, attempt: u32, state: ContainerState, code: Option<i32>)
         finished_at: code.map(|_| at(5)),
         exit_code: code,
         signal: None,
-        reason: code.map_or(String::new(), |code| if code == 0 { "Completed".into() } else { "Error".into() }),
+        reason: code
+            .map_or(String::new(), |code| if code == 0 { "Completed".into() } else { "Error".into() }),
         message: String::new(),
         image_id: "sha256:1".into(),
         image_ref: String::new(),
@@ -114,7 +117,8 @@ use ContainerState::{Created, Exited, Running};
 
 #[test]
 fn what_was_created_and_not_started_is_started() {
-    let mut case = Case::new(json!({"containers": [{"name": "a"}]})).with(vec![container("a", 1, Created, None)]);
+    let mut case =
+        Case::new(json!({"containers": [{"name": "a"}]})).with(vec![container("a", 1, Created, None)]);
     assert_eq!(case.jobs(1), ["start a 1"]);
     case.memory.jobs.insert(Job::Start { container: "a".into(), attempt: 1 });
     assert!(case.jobs(1).is_empty(), "it is being started");
@@ -180,11 +184,15 @@ fn sidecars_start_first_run_along_and_end_last() {
 
 #[test]
 fn restarts_follow_the_policy_and_back_off() {
-    for (policy, code, restarts) in [("Always", 0, true), ("OnFailure", 0, false), ("OnFailure", 1, true), ("Never", 1, false)] {
-        let case = Case::new(json!({"restartPolicy": policy, "containers": [{"name": "a"}]})).with(vec![container("a", 0, Exited, Some(code))]);
+    for (policy, code, restarts) in
+        [("Always", 0, true), ("OnFailure", 0, false), ("OnFailure", 1, true), ("Never", 1, false)]
+    {
+        let case = Case::new(json!({"restartPolicy": policy, "containers": [{"name": "a"}]}))
+            .with(vec![container("a", 0, Exited, Some(code))]);
         assert_eq!(case.jobs(6).contains(&"start a 1".to_owned()), restarts, "{policy} {code}");
     }
-    let mut case = Case::new(json!({"containers": [{"name": "a"}]})).with(vec![container("a", 1, Exited, Some(1))]);
+    let mut case =
+        Case::new(json!({"containers": [{"name": "a"}]})).with(vec![container("a", 1, Exited, Some(1))]);
     let first = super::backoff::Backoff::after_exit(None, at(0));
     let second = super::backoff::Backoff::after_exit(Some(first), at(5));
     case.memory.restart_backoff.insert("a".into(), ("a-1".into(), second));
@@ -202,7 +210,8 @@ fn restarts_follow_the_policy_and_back_off() {
 
 #[test]
 fn a_deleted_pod_stops_its_containers_then_the_sandbox_then_goes() {
-    let mut case = Case::new(json!({"containers": [{"name": "a"}]})).with(vec![container("a", 0, Running, None)]);
+    let mut case =
+        Case::new(json!({"containers": [{"name": "a"}]})).with(vec![container("a", 0, Running, None)]);
     case.pod.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(40)));
     case.pod.metadata.deletion_grace_period_seconds = Some(30);
     case.memory.terminating_since = Some(at(10));
@@ -218,8 +227,9 @@ fn a_deleted_pod_stops_its_containers_then_the_sandbox_then_goes() {
 
 #[test]
 fn a_lost_sandbox_is_made_anew_and_only_what_restarts_runs_again() {
-    let mut case = Case::new(json!({"restartPolicy": "OnFailure", "containers": [{"name": "a"}, {"name": "b"}]}))
-        .with(vec![container("a", 0, Exited, Some(0)), container("b", 0, Exited, Some(137))]);
+    let mut case =
+        Case::new(json!({"restartPolicy": "OnFailure", "containers": [{"name": "a"}, {"name": "b"}]}))
+            .with(vec![container("a", 0, Exited, Some(0)), container("b", 0, Exited, Some(137))]);
     case.sandbox.as_mut().unwrap().state = SandboxState::NotReady;
     assert_eq!(case.jobs(6), ["sandbox 1"]);
     let mut next = sandbox();
@@ -230,11 +240,19 @@ fn a_lost_sandbox_is_made_anew_and_only_what_restarts_runs_again() {
 
 #[test]
 fn probes_decide_readiness_and_doom() {
-    let mut case = Case::new(json!({"containers": [{"name": "a", "readinessProbe": {}}]})).with(vec![container("a", 0, Running, None)]);
+    let mut case = Case::new(json!({"containers": [{"name": "a", "readinessProbe": {}}]}))
+        .with(vec![container("a", 0, Running, None)]);
     case.memory.health.get_mut("a-0").unwrap().ready = false;
     let node = NodeFacts { host_ip: "1.2.3.4".into(), scheme: "cox://".into() };
     let told = status(&case.known(2), &node);
-    let ready = told.conditions.as_ref().unwrap().iter().find(|condition| condition.type_ == "Ready").unwrap().clone();
+    let ready = told
+        .conditions
+        .as_ref()
+        .unwrap()
+        .iter()
+        .find(|condition| condition.type_ == "Ready")
+        .unwrap()
+        .clone();
     assert_eq!((ready.status.as_str(), ready.reason.as_deref()), ("False", Some("ContainersNotReady")));
     assert_eq!(ready.message.as_deref(), Some("containers with unready status: [a]"));
     case.memory.health.get_mut("a-0").unwrap().doomed = Some(("it failed".into(), Some(3)));
@@ -255,7 +273,8 @@ fn old_exited_containers_are_removed_but_one() {
 fn a_pod_past_its_deadline_is_over_only_when_nothing_runs() {
     let spec = json!({"activeDeadlineSeconds": 3, "containers": [{"name": "c", "image": "i"}]});
     let mut case = Case::new(spec);
-    case.memory.ended = Some(Ended { reason: "DeadlineExceeded".into(), message: "too long".into(), grace_seconds: None });
+    case.memory.ended =
+        Some(Ended { reason: "DeadlineExceeded".into(), message: "too long".into(), grace_seconds: None });
     let told = |case: &Case| {
         let facts = NodeFacts { host_ip: "10.0.0.1".into(), scheme: "cox".into() };
         let status = status(&case.known(10), &facts);

@@ -62,11 +62,19 @@ pub(super) async fn serve(
     Ok(response)
 }
 
-async fn relay(node: &Node, id: &ContainerId, attach: bool, command: &[String], options: StreamOptions, client: Client) {
+async fn relay(
+    node: &Node,
+    id: &ContainerId,
+    attach: bool,
+    command: &[String],
+    options: StreamOptions,
+    client: Client,
+) {
     let Client { mut input, output, carry } = client;
     let carrier = node.env.spawn(carry);
     let runtime: &dyn Runtime = &*node.runtime;
-    let opened = if attach { runtime.attach(id, options).await } else { runtime.exec(id, command, options).await };
+    let opened =
+        if attach { runtime.attach(id, options).await } else { runtime.exec(id, command, options).await };
     let Streams { mut stdin, stdout, stderr, resize, exit } = match opened {
         Ok(streams) => streams,
         Err(error) => {
@@ -98,7 +106,8 @@ async fn relay(node: &Node, id: &ContainerId, attach: bool, command: &[String], 
             }
         }
     };
-    let pumps = (pump(stdout, Channel::Stdout, output.clone()), pump(stderr, Channel::Stderr, output.clone()));
+    let pumps =
+        (pump(stdout, Channel::Stdout, output.clone()), pump(stderr, Channel::Stderr, output.clone()));
     let drain = async move {
         tokio::join!(pumps.0, pumps.1);
         exit.await
@@ -119,7 +128,11 @@ async fn relay(node: &Node, id: &ContainerId, attach: bool, command: &[String], 
     carrier.await;
 }
 
-async fn pump(stream: Option<cox_runtime::OutputStream>, channel: Channel, output: mpsc::Sender<(Channel, Bytes)>) {
+async fn pump(
+    stream: Option<cox_runtime::OutputStream>,
+    channel: Channel,
+    output: mpsc::Sender<(Channel, Bytes)>,
+) {
     let Some(mut stream) = stream else { return };
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {

@@ -20,7 +20,11 @@ const BASE64_PROTOCOL: &str = "base64.binary.k8s.io";
 const PROTOCOLS: [&str; 2] = ["binary.k8s.io", BASE64_PROTOCOL];
 
 /// Answers with the pieces of a log, each a message.
-pub(super) fn answer(node: &Arc<Node>, request: Request<Incoming>, mut pieces: mpsc::Receiver<Bytes>) -> Result<Response<Body>, Refusal> {
+pub(super) fn answer(
+    node: &Arc<Node>,
+    request: Request<Incoming>,
+    mut pieces: mpsc::Receiver<Bytes>,
+) -> Result<Response<Body>, Refusal> {
     let (response, protocol) = upgrade_response(&request, &PROTOCOLS)?;
     let base64 = protocol == BASE64_PROTOCOL;
     let message = move |bytes: Bytes| {

@@ -41,14 +41,24 @@ fn wanted(text: &str, now: Timestamp) -> Result<Wanted, Refusal> {
     let mut wanted = Wanted::default();
     let yes = |value: &str| matches!(value, "1" | "true" | "True" | "t" | "T" | "TRUE");
     for (key, value) in query(text) {
-        let number = || value.parse::<i64>().map_err(|_| Refusal::bad_request(format!("{key}: {value:?} is not a number")));
+        let number = || {
+            value
+                .parse::<i64>()
+                .map_err(|_| Refusal::bad_request(format!("{key}: {value:?} is not a number")))
+        };
         match key.as_str() {
             "follow" => wanted.follow = yes(&value),
             "previous" => wanted.previous = yes(&value),
             "timestamps" => wanted.timestamps = yes(&value),
-            "sinceSeconds" => wanted.since = Some(now - std::time::Duration::from_secs(number()?.max(0).unsigned_abs())),
+            "sinceSeconds" => {
+                wanted.since = Some(now - std::time::Duration::from_secs(number()?.max(0).unsigned_abs()))
+            }
             "sinceTime" => {
-                wanted.since = Some(value.parse().map_err(|_| Refusal::bad_request(format!("sinceTime: {value:?} is not a time")))?);
+                wanted.since = Some(
+                    value
+                        .parse()
+                        .map_err(|_| Refusal::bad_request(format!("sinceTime: {value:?} is not a time")))?,
+                );
             }
             "tailLines" => wanted.tail = Some(usize::try_from(number()?).unwrap_or(0)),
             "limitBytes" => wanted.limit_bytes = Some(number()?.max(1).unsigned_abs()),
@@ -81,7 +91,9 @@ pub(super) async fn serve(
     let newest = all.pop();
     let chosen = if wanted.previous {
         all.pop().ok_or_else(|| {
-            Refusal::bad_request(format!("previous terminated container \"{container}\" in pod \"{name}\" not found"))
+            Refusal::bad_request(format!(
+                "previous terminated container \"{container}\" in pod \"{name}\" not found"
+            ))
         })?
     } else {
         newest.filter(|newest| newest.state != ContainerState::Created).ok_or_else(|| {
@@ -93,7 +105,9 @@ pub(super) async fn serve(
                 .filter(|status| status.name == container)
                 .filter_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.clone());
             let reason = waiting.next().unwrap_or_else(|| "ContainerCreating".into());
-            Refusal::bad_request(format!("container \"{container}\" in pod \"{name}\" is waiting to start: {reason}"))
+            Refusal::bad_request(format!(
+                "container \"{container}\" in pod \"{name}\" is waiting to start: {reason}"
+            ))
         })?
     };
     let path = chosen.log_path.clone().ok_or_else(|| Refusal::not_found("the container keeps no log"))?;
@@ -118,7 +132,13 @@ pub(super) async fn serve(
 }
 
 /// Sends the log until its end, or (with `follow`) until the container has exited.
-async fn stream(node: &Node, id: &ContainerId, path: PathBuf, mut wanted: Wanted, sender: &mpsc::Sender<Bytes>) -> std::io::Result<()> {
+async fn stream(
+    node: &Node,
+    id: &ContainerId,
+    path: PathBuf,
+    mut wanted: Wanted,
+    sender: &mpsc::Sender<Bytes>,
+) -> std::io::Result<()> {
     let mut left = wanted.limit_bytes.unwrap_or(u64::MAX);
     let mut events = node.runtime.events();
     let watch = if wanted.follow { Some(Watch::new(&path)?) } else { None };
@@ -183,7 +203,11 @@ impl Watch {
         let fd = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
         inotify::add_watch(&fd, path, inotify::WatchFlags::MODIFY)?;
         if let Some(dir) = path.parent() {
-            inotify::add_watch(&fd, dir, inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::MODIFY)?;
+            inotify::add_watch(
+                &fd,
+                dir,
+                inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::MODIFY,
+            )?;
         }
         Ok(Watch(AsyncFd::new(fd)?))
     }
@@ -272,7 +296,11 @@ impl Reader {
 /// `TIME STREAM F|P TEXT`: the text, with its time if wanted; a partial line (P) ends without a newline.
 fn write_line(line: &[u8], wanted: &Wanted, out: &mut Vec<u8>) {
     let mut fields = line.splitn(4, |byte| *byte == b' ');
-    let (Some(time), Some(stream), Some(tag), Some(text)) = (fields.next(), fields.next(), fields.next(), fields.next()) else { return };
+    let (Some(time), Some(stream), Some(tag), Some(text)) =
+        (fields.next(), fields.next(), fields.next(), fields.next())
+    else {
+        return;
+    };
     if wanted.stream.is_some_and(|only| only.as_bytes() != stream) {
         return;
     }

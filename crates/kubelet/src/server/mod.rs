@@ -97,13 +97,18 @@ pub(crate) async fn serve(node: Arc<Node>, server: Server) {
                     return;
                 }
             };
-            let allowed = stream.get_ref().1.peer_certificates().is_some_and(|chain| chain.first().is_some_and(may_call));
+            let allowed = stream
+                .get_ref()
+                .1
+                .peer_certificates()
+                .is_some_and(|chain| chain.first().is_some_and(may_call));
             let service = hyper::service::service_fn(move |request| {
                 let node = node.clone();
                 async move { Ok::<_, Infallible>(answer(node, request, allowed).await) }
             });
-            let connection =
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection");
             }
@@ -115,7 +120,9 @@ pub(crate) async fn serve(node: Arc<Node>, server: Server) {
 fn may_call(certificate: &rustls::pki_types::CertificateDer<'_>) -> bool {
     let Ok((_, certificate)) = x509_parser::parse_x509_certificate(certificate) else { return false };
     let subject = certificate.subject();
-    let text = |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| attribute.as_str().map(str::to_owned).unwrap_or_default();
+    let text = |attribute: &x509_parser::x509::AttributeTypeAndValue<'_>| {
+        attribute.as_str().map(str::to_owned).unwrap_or_default()
+    };
     subject.iter_organization().any(|organization| text(organization) == "system:masters")
 }
 
@@ -187,7 +194,8 @@ mod tests {
     #[test]
     fn queries_are_decoded_in_order() {
         let pairs = query("command=sh&command=-c&command=echo+a%26b%zz&tty=1&x");
-        let expected = [("command", "sh"), ("command", "-c"), ("command", "echo a&b%zz"), ("tty", "1"), ("x", "")];
+        let expected =
+            [("command", "sh"), ("command", "-c"), ("command", "echo a&b%zz"), ("tty", "1"), ("x", "")];
         assert_eq!(pairs, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
     }
 }

@@ -17,7 +17,8 @@ use super::streams::{Channel, Client, Connecting, Input, size};
 use super::{Body, Refusal};
 
 /// In the order in which upstream's server prefers them; the client's order counts.
-const PROTOCOLS: [&str; 4] = ["v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"];
+const PROTOCOLS: [&str; 4] =
+    ["v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"];
 /// How long a client may take to open its streams. Source: upstream's `DefaultStreamCreationTimeout`.
 const OPEN_TIME_MAX: Duration = Duration::from_secs(30);
 /// Messages that wait for either side.
@@ -35,7 +36,11 @@ struct Version {
 }
 
 /// Accepts a client of exec or attach: the answer to send, and the client once it has opened its streams.
-pub(super) fn accept(env: &Env, request: Request<Incoming>, options: StreamOptions) -> Result<(Response<Body>, Connecting), Refusal> {
+pub(super) fn accept(
+    env: &Env,
+    request: Request<Incoming>,
+    options: StreamOptions,
+) -> Result<(Response<Body>, Connecting), Refusal> {
     let (response, protocol) = spdy::switch(&request, &PROTOCOLS)?;
     let version = Version { status: protocol == PROTOCOLS[0], sizes: PROTOCOLS[..2].contains(&protocol) };
     let env = env.clone();

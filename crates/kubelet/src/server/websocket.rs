@@ -25,7 +25,8 @@ const MESSAGES_MAX: usize = 16;
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// In the order in which the server prefers them.
-const PROTOCOLS: [&str; 4] = ["v5.channel.k8s.io", "v4.channel.k8s.io", "v4.base64.channel.k8s.io", "channel.k8s.io"];
+const PROTOCOLS: [&str; 4] =
+    ["v5.channel.k8s.io", "v4.channel.k8s.io", "v4.base64.channel.k8s.io", "channel.k8s.io"];
 const BASE64_PROTOCOLS: [&str; 2] = ["v4.base64.channel.k8s.io", "base64.channel.k8s.io"];
 
 const STDIN: u8 = 0;
@@ -42,19 +43,31 @@ pub(super) fn is_websocket(request: &Request<Incoming>) -> bool {
 }
 
 /// The answer to a request for an upgrade, with the protocol chosen among those offered.
-pub(super) fn upgrade_response(request: &Request<Incoming>, known: &[&'static str]) -> Result<(Response<Body>, &'static str), Refusal> {
+pub(super) fn upgrade_response(
+    request: &Request<Incoming>,
+    known: &[&'static str],
+) -> Result<(Response<Body>, &'static str), Refusal> {
     if !is_websocket(request) {
         return Err(Refusal::bad_request("Upgrade request required"));
     }
-    let key = request.headers().get("sec-websocket-key").ok_or_else(|| Refusal::bad_request("no Sec-WebSocket-Key"))?;
-    let offered = request.headers().get_all("sec-websocket-protocol").iter().filter_map(|value| value.to_str().ok());
+    let key = request
+        .headers()
+        .get("sec-websocket-key")
+        .ok_or_else(|| Refusal::bad_request("no Sec-WebSocket-Key"))?;
+    let offered =
+        request.headers().get_all("sec-websocket-protocol").iter().filter_map(|value| value.to_str().ok());
     let offered: Vec<&str> = offered.flat_map(|value| value.split(',')).map(str::trim).collect();
     let chosen = known.iter().find(|protocol| offered.contains(protocol)).copied();
     // A client that names none speaks the first version.
     let chosen = match chosen {
         Some(chosen) => chosen,
         None if offered.is_empty() => "",
-        None => return Err(Refusal(StatusCode::FORBIDDEN, format!("unable to upgrade: none of the protocols {offered:?} is spoken here"))),
+        None => {
+            return Err(Refusal(
+                StatusCode::FORBIDDEN,
+                format!("unable to upgrade: none of the protocols {offered:?} is spoken here"),
+            ));
+        }
     };
     let mut response = Response::new(full(""));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -70,14 +83,21 @@ pub(super) fn upgrade_response(request: &Request<Incoming>, known: &[&'static st
 }
 
 /// The WebSocket of an upgraded request; none where the client went away.
-pub(super) async fn upgraded(request: Request<Incoming>) -> Option<WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>> {
+pub(super) async fn upgraded(
+    request: Request<Incoming>,
+) -> Option<WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>> {
     let upgraded = hyper::upgrade::on(request).await.ok()?;
-    let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_BYTES_MAX)).max_frame_size(Some(MESSAGE_BYTES_MAX));
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MESSAGE_BYTES_MAX))
+        .max_frame_size(Some(MESSAGE_BYTES_MAX));
     Some(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await)
 }
 
 /// Accepts a client of exec or attach: the answer to send, and the client once it is connected.
-pub(super) fn accept(request: Request<Incoming>, options: StreamOptions) -> Result<(Response<Body>, Connecting), Refusal> {
+pub(super) fn accept(
+    request: Request<Incoming>,
+    options: StreamOptions,
+) -> Result<(Response<Body>, Connecting), Refusal> {
     let known: Vec<&'static str> = PROTOCOLS.into_iter().chain(["base64.channel.k8s.io"]).collect();
     let (response, protocol) = upgrade_response(&request, &known)?;
     let base64 = BASE64_PROTOCOLS.contains(&protocol);
@@ -111,7 +131,9 @@ async fn carry(
             let Some(message) = decode(message, base64) else { continue };
             let input_message = match message.split_first() {
                 Some((&STDIN, bytes)) => Some(Input::Stdin(Bytes::copy_from_slice(bytes))),
-                Some((&RESIZE, bytes)) => serde_json::from_slice(bytes).ok().and_then(|value| size(&value)).map(Input::Resize),
+                Some((&RESIZE, bytes)) => {
+                    serde_json::from_slice(bytes).ok().and_then(|value| size(&value)).map(Input::Resize)
+                }
                 Some((&CLOSE, [STDIN, ..])) => Some(Input::StdinClosed),
                 _ => None,
             };

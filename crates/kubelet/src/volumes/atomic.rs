@@ -17,7 +17,10 @@ const DATA_NEW: &str = "..data_tmp";
 pub(crate) fn write(dir: &Path, payload: &Payload, fs_group: Option<i64>) -> io::Result<()> {
     for path in payload.keys() {
         if !Path::new(path).components().all(|part| matches!(part, Component::Normal(_))) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("path {path:?} must be relative and without \"..\"")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("path {path:?} must be relative and without \"..\""),
+            ));
         }
     }
     std::fs::create_dir_all(dir)?;
@@ -124,7 +127,11 @@ mod tests {
         assert_eq!(std::fs::read_to_string(dir.join("sub/b")).unwrap(), "2");
         let before = std::fs::read_link(dir.join("..data")).unwrap();
         write(&dir, &payload(&[("a", "1"), ("sub/b", "2")]), None).unwrap();
-        assert_eq!(std::fs::read_link(dir.join("..data")).unwrap(), before, "nothing changed, nothing written");
+        assert_eq!(
+            std::fs::read_link(dir.join("..data")).unwrap(),
+            before,
+            "nothing changed, nothing written"
+        );
         write(&dir, &payload(&[("a", "3")]), None).unwrap();
         assert_eq!(std::fs::read_to_string(dir.join("a")).unwrap(), "3");
         assert!(dir.join("sub").symlink_metadata().is_err());

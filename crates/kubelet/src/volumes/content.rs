@@ -14,7 +14,10 @@ const TOKEN_SECONDS_DEFAULT: i64 = 3600;
 
 /// Whether a volume's files come from the API.
 pub(super) fn is_content(volume: &Volume) -> bool {
-    volume.config_map.is_some() || volume.secret.is_some() || volume.downward_api.is_some() || volume.projected.is_some()
+    volume.config_map.is_some()
+        || volume.secret.is_some()
+        || volume.downward_api.is_some()
+        || volume.projected.is_some()
 }
 
 /// The directory's name, as in upstream's kubelet.
@@ -38,7 +41,15 @@ pub(super) async fn payload(maker: &Maker<'_>, pod: &Pod, volume: &Volume) -> Re
         let mode = source.default_mode.unwrap_or(MODE_DEFAULT);
         let found = maker.sources.config_map(namespace, &source.name).await?;
         let optional = source.optional == Some(true);
-        from_config_map(found.as_deref(), &source.name, namespace, source.items.as_deref(), mode, optional, &mut files)?;
+        from_config_map(
+            found.as_deref(),
+            &source.name,
+            namespace,
+            source.items.as_deref(),
+            mode,
+            optional,
+            &mut files,
+        )?;
     } else if let Some(source) = &volume.secret {
         let mode = source.default_mode.unwrap_or(MODE_DEFAULT);
         let name = source.secret_name.as_deref().unwrap_or_default();
@@ -56,19 +67,40 @@ pub(super) async fn payload(maker: &Maker<'_>, pod: &Pod, volume: &Volume) -> Re
     Ok(files)
 }
 
-async fn projected(maker: &Maker<'_>, pod: &Pod, volume: &ProjectedVolumeSource, files: &mut Payload) -> Result<(), String> {
+async fn projected(
+    maker: &Maker<'_>,
+    pod: &Pod,
+    volume: &ProjectedVolumeSource,
+    files: &mut Payload,
+) -> Result<(), String> {
     let namespace = spec::namespace(pod);
     let mode = volume.default_mode.unwrap_or(MODE_DEFAULT);
     for source in volume.sources.iter().flatten() {
         if let Some(source) = &source.config_map {
             let found = maker.sources.config_map(namespace, &source.name).await?;
             let optional = source.optional == Some(true);
-            from_config_map(found.as_deref(), &source.name, namespace, source.items.as_deref(), mode, optional, files)?;
+            from_config_map(
+                found.as_deref(),
+                &source.name,
+                namespace,
+                source.items.as_deref(),
+                mode,
+                optional,
+                files,
+            )?;
         }
         if let Some(source) = &source.secret {
             let found = maker.sources.secret(namespace, &source.name).await?;
             let optional = source.optional == Some(true);
-            from_secret(found.as_deref(), &source.name, namespace, source.items.as_deref(), mode, optional, files)?;
+            from_secret(
+                found.as_deref(),
+                &source.name,
+                namespace,
+                source.items.as_deref(),
+                mode,
+                optional,
+                files,
+            )?;
         }
         if let Some(source) = &source.downward_api {
             from_downward(maker, pod, source.items.as_deref().unwrap_or_default(), mode, files)?;
@@ -78,7 +110,10 @@ async fn projected(maker: &Maker<'_>, pod: &Pod, volume: &ProjectedVolumeSource,
             let audience = source.audience.as_deref().filter(|audience| !audience.is_empty());
             let token = maker.sources.token(pod, audience, seconds).await?;
             // A token is for its user alone, unless the pod's processes run under another one.
-            let private = spec::spec(pod).security_context.as_ref().is_none_or(|s| s.fs_group.is_none() && s.run_as_user.is_none());
+            let private = spec::spec(pod)
+                .security_context
+                .as_ref()
+                .is_none_or(|s| s.fs_group.is_none() && s.run_as_user.is_none());
             let token_mode = if private && only_root(pod) { 0o600 } else { bits(mode) };
             files.insert(source.path.clone(), (token_mode, token.into_bytes()));
         }
@@ -155,7 +190,13 @@ fn pick(
                 files.insert(item.path.clone(), (bits(item.mode.unwrap_or(mode)), bytes.to_vec()));
             }
             None if optional => {}
-            None => return Err(format!("references non-existent {} key: {}", whose.split(' ').next().unwrap_or_default(), item.key)),
+            None => {
+                return Err(format!(
+                    "references non-existent {} key: {}",
+                    whose.split(' ').next().unwrap_or_default(),
+                    item.key
+                ));
+            }
         }
     }
     Ok(())

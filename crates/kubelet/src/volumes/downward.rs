@@ -12,7 +12,9 @@ pub(crate) struct FieldError(pub(crate) String);
 
 /// The value of a pod's field; `ips` are the pod's addresses, `host_ip` the node's.
 pub(crate) fn field(pod: &Pod, path: &str, ips: &[String], host_ip: &str) -> Result<String, FieldError> {
-    if let Some((map, key)) = path.split_once("['").and_then(|(map, rest)| Some((map, rest.strip_suffix("']")?))) {
+    if let Some((map, key)) =
+        path.split_once("['").and_then(|(map, rest)| Some((map, rest.strip_suffix("']")?)))
+    {
         let map = match map {
             "metadata.labels" => &pod.metadata.labels,
             "metadata.annotations" => &pod.metadata.annotations,
@@ -38,6 +40,7 @@ pub(crate) fn field(pod: &Pod, path: &str, ips: &[String], host_ip: &str) -> Res
 
 /// `key="value"` lines, sorted, values quoted as Go's `%q`.
 fn map_text(map: Option<&std::collections::BTreeMap<String, String>>) -> String {
-    let lines: Vec<String> = map.into_iter().flatten().map(|(key, value)| format!("{key}={value:?}")).collect();
+    let lines: Vec<String> =
+        map.into_iter().flatten().map(|(key, value)| format!("{key}={value:?}")).collect();
     lines.join("\n")
 }

@@ -11,7 +11,8 @@ pub(crate) fn check(source: &HostPathVolumeSource) -> Result<PathBuf, String> {
     let path = PathBuf::from(&source.path);
     let kind = source.type_.as_deref().unwrap_or_default();
     let found = std::fs::metadata(&path).ok();
-    let is = |test: fn(&std::fs::FileType) -> bool| found.as_ref().is_some_and(|found| test(&found.file_type()));
+    let is =
+        |test: fn(&std::fs::FileType) -> bool| found.as_ref().is_some_and(|found| test(&found.file_type()));
     let wrong = |what: &str| Err(format!("hostPath type check failed: {} is not {what}", path.display()));
     match kind {
         "DirectoryOrCreate" if found.is_none() => make(&path, true)?,
@@ -30,9 +31,11 @@ pub(crate) fn check(source: &HostPathVolumeSource) -> Result<PathBuf, String> {
 
 fn make(path: &Path, directory: bool) -> Result<(), String> {
     let made = if directory {
-        std::fs::create_dir_all(path).and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)))
+        std::fs::create_dir_all(path)
+            .and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)))
     } else {
-        std::fs::write(path, b"").and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)))
+        std::fs::write(path, b"")
+            .and_then(|()| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)))
     };
     made.map_err(|error| format!("hostPath {}: {error}", path.display()))
 }

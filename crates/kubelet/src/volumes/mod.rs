@@ -23,7 +23,11 @@ use crate::resources::Allocatable;
 #[async_trait]
 pub(crate) trait Sources: Send + Sync {
     /// A config map; none where there is none.
-    async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<std::sync::Arc<ConfigMap>>, String>;
+    async fn config_map(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<std::sync::Arc<ConfigMap>>, String>;
     /// A secret; none where there is none.
     async fn secret(&self, namespace: &str, name: &str) -> Result<Option<std::sync::Arc<Secret>>, String>;
     /// A token of the pod's service account, bound to the pod.
@@ -120,7 +124,9 @@ fn make_empty_dir(path: &Path, memory: bool, limit: Option<&str>) -> std::io::Re
     use std::os::unix::fs::PermissionsExt;
     std::fs::create_dir_all(path)?;
     if memory && !crate::mounts::is_mount_point(path)? {
-        let bytes = limit.and_then(|limit| limit.parse::<cox_api::quantity::Quantity>().ok()).map(|limit| limit.value());
+        let bytes = limit
+            .and_then(|limit| limit.parse::<cox_api::quantity::Quantity>().ok())
+            .map(|limit| limit.value());
         crate::mounts::mount_tmpfs(path, bytes)?;
     }
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))

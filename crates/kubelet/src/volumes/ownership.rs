@@ -29,6 +29,7 @@ pub(crate) fn set_group(path: &Path, group: Option<i64>, read_only: bool) -> io:
 
 /// Changes the group only.
 pub(crate) fn chown_group(path: &Path, group: i64) -> io::Result<()> {
-    let group = u32::try_from(group).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "fsGroup is not a group id"))?;
+    let group = u32::try_from(group)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "fsGroup is not a group id"))?;
     chown(path, None, Some(group))
 }

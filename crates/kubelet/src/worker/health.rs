@@ -11,8 +11,12 @@ use crate::probe::{self, Sort, Target, Verdict};
 impl Worker {
     /// Starts probes of containers that run and ends those of containers that don't.
     pub(super) fn note_health(&mut self, desired: &Desired, ending: bool) {
-        let running: Vec<_> =
-            self.containers.iter().filter(|container| container.state == ContainerState::Running).cloned().collect();
+        let running: Vec<_> = self
+            .containers
+            .iter()
+            .filter(|container| container.state == ContainerState::Running)
+            .cloned()
+            .collect();
         let alive = |id: &str| running.iter().any(|container| container.id.as_str() == id);
         self.probes.retain(|id, tasks| {
             if !alive(id) {
@@ -20,7 +24,12 @@ impl Worker {
             }
             alive(id)
         });
-        let starting = |name: &str| self.memory.jobs.iter().any(|job| matches!(job, Job::Start { container, .. } if container == name));
+        let starting = |name: &str| {
+            self.memory
+                .jobs
+                .iter()
+                .any(|job| matches!(job, Job::Start { container, .. } if container == name))
+        };
         let mut fresh = Vec::new();
         for container in &running {
             let id = container.id.as_str();
@@ -34,7 +43,8 @@ impl Worker {
             let id = container.id.as_str().to_owned();
             let Some(declared) = spec::find(&desired.pod, &container.config.name) else { continue };
             let told = desired.pod.status.as_ref().and_then(|status| {
-                let mut all = status.container_statuses.iter().chain(&status.init_container_statuses).flatten();
+                let mut all =
+                    status.container_statuses.iter().chain(&status.init_container_statuses).flatten();
                 let full = format!("{}{id}", self.node.facts.scheme);
                 all.find(|told| told.container_id.as_deref() == Some(&full)).cloned()
             });
@@ -47,11 +57,17 @@ impl Worker {
             health.ready = was_ready || !spec::has(&declared.readiness_probe);
             self.start_probes(desired, &id, &declared);
         }
-        let known: Vec<String> = self.containers.iter().map(|container| container.id.as_str().to_owned()).collect();
+        let known: Vec<String> =
+            self.containers.iter().map(|container| container.id.as_str().to_owned()).collect();
         self.memory.health.retain(|id, _| known.contains(id));
     }
 
-    fn start_probes(&mut self, desired: &Desired, id: &str, declared: &k8s_openapi::api::core::v1::Container) {
+    fn start_probes(
+        &mut self,
+        desired: &Desired,
+        id: &str,
+        declared: &k8s_openapi::api::core::v1::Container,
+    ) {
         let started = self.health_of(id).started;
         let mut tasks = Vec::new();
         let sorts = [
@@ -80,7 +96,13 @@ impl Worker {
                     let _ = sender.send(Message::Probe(id, verdict)).await;
                 }
             };
-            tasks.push(self.node.env.spawn(probe::run(self.node.clone(), sort, probe.clone(), target, report)));
+            tasks.push(self.node.env.spawn(probe::run(
+                self.node.clone(),
+                sort,
+                probe.clone(),
+                target,
+                report,
+            )));
         }
         self.probes.insert(id.to_owned(), tasks);
     }
@@ -97,7 +119,8 @@ impl Worker {
                     tasks.iter().for_each(Task::abort);
                 }
                 let desired = self.desired.borrow().clone();
-                let name = self.containers.iter().find(|c| c.id.as_str() == id).map(|c| c.config.name.clone());
+                let name =
+                    self.containers.iter().find(|c| c.id.as_str() == id).map(|c| c.config.name.clone());
                 if let Some(declared) = name.and_then(|name| spec::find(&desired.pod, &name)) {
                     self.start_probes(&desired, id, &declared);
                 }

@@ -189,7 +189,9 @@ async fn make_sandbox(node: &Node, pod: &Pod, attempt: u32, old: &[SandboxId]) -
     let dir = node.pod_dir(uid);
     let declared = spec::spec(pod);
     if let Some(class) = declared.runtime_class_name.as_deref().filter(|class| !class.is_empty()) {
-        return Err(SandboxError::Unsupported(format!("runtimeClassName: {class}: this node has no other runtime than its own")));
+        return Err(SandboxError::Unsupported(format!(
+            "runtimeClassName: {class}: this node has no other runtime than its own"
+        )));
     }
     let host_network = declared.host_network == Some(true);
     std::fs::create_dir_all(dir.join("etc"))?;
@@ -198,7 +200,9 @@ async fn make_sandbox(node: &Node, pod: &Pod, attempt: u32, old: &[SandboxId]) -
     let mut network = None;
     if !host_network {
         let Some(pods) = &node.network else {
-            return Err(SandboxError::Unsupported("this node has no pod network: only hostNetwork pods run here".into()));
+            return Err(SandboxError::Unsupported(
+                "this node has no pod network: only hostNetwork pods run here".into(),
+            ));
         };
         if !old.is_empty() {
             // A network namespace can't be shared with what may be left of an earlier sandbox.
@@ -207,20 +211,29 @@ async fn make_sandbox(node: &Node, pod: &Pod, attempt: u32, old: &[SandboxId]) -
             }
             pods.detach(uid).await?;
         }
-        network = Some(pods.attach(AttachRequest { owner: uid.to_owned(), host_ports: host_ports(pod) }).await?);
+        network =
+            Some(pods.attach(AttachRequest { owner: uid.to_owned(), host_ports: host_ports(pod) }).await?);
     }
     let ip = network.as_ref().map_or_else(|| node.facts.host_ip.clone(), |network| network.ip.to_string());
     let (hostname, domain) = etc::hostname(pod, &node.config.dns.cluster_domain);
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let hosts = if host_network { etc::node_hosts(pod, &read("/etc/hosts")) } else { etc::hosts(pod, &ip, &hostname, &domain) };
+    let hosts = if host_network {
+        etc::node_hosts(pod, &read("/etc/hosts"))
+    } else {
+        etc::hosts(pod, &ip, &hostname, &domain)
+    };
     let hostname = if host_network { node.config.hostname.clone() } else { hostname };
     std::fs::write(dir.join("etc/hosts"), hosts)?;
     std::fs::write(dir.join("etc/hostname"), format!("{hostname}\n"))?;
-    std::fs::write(dir.join("etc/resolv.conf"), etc::resolv_conf(pod, &node.config.dns, &read("/etc/resolv.conf")))?;
+    std::fs::write(
+        dir.join("etc/resolv.conf"),
+        etc::resolv_conf(pod, &node.config.dns, &read("/etc/resolv.conf")),
+    )?;
     let log_dir = node.log_dir(pod);
     std::fs::create_dir_all(&log_dir)?;
     let security = declared.security_context.clone().unwrap_or_default();
-    let sysctls = security.sysctls.iter().flatten().map(|sysctl| (sysctl.name.clone(), sysctl.value.clone())).collect();
+    let sysctls =
+        security.sysctls.iter().flatten().map(|sysctl| (sysctl.name.clone(), sysctl.value.clone())).collect();
     let user_namespace = match declared.host_users {
         Some(false) => Some(node.id_ranges.assign(uid)?),
         _ => None,
@@ -280,20 +293,33 @@ fn host_ports(pod: &Pod) -> Vec<HostPort> {
 
 async fn see_image(node: &Node, pod: &Pod, name: &str, failed_before: bool) -> Result<String, PullError> {
     let Some(container) = spec::find(pod, name) else {
-        return Err(PullError { reason: "InvalidImageName", message: format!("container {name} is not in the pod") });
+        return Err(PullError {
+            reason: "InvalidImageName",
+            message: format!("container {name} is not in the pod"),
+        });
     };
     let reference = container.image.clone().unwrap_or_default();
-    let event = |kind: &str, reason: &'static str, message: String| node.events.container(pod, &container.name, kind, reason, &message);
+    let event = |kind: &str, reason: &'static str, message: String| {
+        node.events.container(pod, &container.name, kind, reason, &message)
+    };
     let present = node.runtime.image_status(&reference).await;
     let policy = container.image_pull_policy.as_deref().unwrap_or("IfNotPresent");
     match (present, policy) {
         (Err(RuntimeError::InvalidImageName { message, .. }), _) => {
-            let message = format!("Failed to apply default image tag \"{reference}\": couldn't parse image name \"{reference}\": {message}");
+            let message = format!(
+                "Failed to apply default image tag \"{reference}\": couldn't parse image name \"{reference}\": {message}"
+            );
             event("Warning", "InspectFailed", message.clone());
             Err(PullError { reason: "InvalidImageName", message })
         }
         (Ok(Some(image)), "IfNotPresent" | "Never") => {
-            event("Normal", "Pulled", format!("Container image \"{reference}\" already present on machine and can be accessed by the pod"));
+            event(
+                "Normal",
+                "Pulled",
+                format!(
+                    "Container image \"{reference}\" already present on machine and can be accessed by the pod"
+                ),
+            );
             Ok(image.id)
         }
         (Ok(None), "Never") => {
@@ -310,7 +336,9 @@ async fn see_image(node: &Node, pod: &Pod, name: &str, failed_before: bool) -> R
                     event(
                         "Normal",
                         "Pulled",
-                        format!("Successfully pulled image \"{reference}\" in {took}ms ({took}ms including waiting)."),
+                        format!(
+                            "Successfully pulled image \"{reference}\" in {took}ms ({took}ms including waiting)."
+                        ),
                     );
                     Ok(id)
                 }
@@ -319,7 +347,8 @@ async fn see_image(node: &Node, pod: &Pod, name: &str, failed_before: bool) -> R
                     event("Warning", "Failed", "Error: ErrImagePull".into());
                     if failed_before {
                         event("Normal", "BackOff", format!("Back-off pulling image \"{reference}\""));
-                        let message = format!("Back-off pulling image \"{reference}\": ErrImagePull: {error}");
+                        let message =
+                            format!("Back-off pulling image \"{reference}\": ErrImagePull: {error}");
                         return Err(PullError { reason: "ImagePullBackOff", message });
                     }
                     Err(PullError { reason: "ErrImagePull", message: error.to_string() })
@@ -344,12 +373,15 @@ type Refusal = (String, String);
 impl Start<'_> {
     /// Creates and starts the container and runs its postStart hook.
     async fn run(mut self, sandbox: &SandboxId, name: &str) -> Result<String, Refusal> {
-        let container = spec::find(self.pod, name).ok_or_else(|| ("CreateContainerConfigError".to_owned(), "no such container".to_owned()))?;
+        let container = spec::find(self.pod, name)
+            .ok_or_else(|| ("CreateContainerConfigError".to_owned(), "no such container".to_owned()))?;
         let id = match self.created.take() {
             Some(id) => id,
             None => self.create(sandbox, &container, name).await?,
         };
-        let event = |kind: &str, reason: &'static str, message: &str| self.node.events.container(self.pod, name, kind, reason, message);
+        let event = |kind: &str, reason: &'static str, message: &str| {
+            self.node.events.container(self.pod, name, kind, reason, message)
+        };
         if let Err(error) = self.node.runtime.start_container(&id).await {
             event("Warning", "Failed", &format!("Error: {error}"));
             return Err(("RunContainerError".into(), error.to_string()));
@@ -368,7 +400,12 @@ impl Start<'_> {
         Ok(id.as_str().to_owned())
     }
 
-    async fn create(&mut self, sandbox: &SandboxId, container: &Container, name: &str) -> Result<ContainerId, Refusal> {
+    async fn create(
+        &mut self,
+        sandbox: &SandboxId,
+        container: &Container,
+        name: &str,
+    ) -> Result<ContainerId, Refusal> {
         let config = match self.configure(container).await {
             Ok(config) => config,
             Err(message) => {
@@ -391,13 +428,17 @@ impl Start<'_> {
     }
 
     fn ip(&self) -> String {
-        self.network.as_ref().map_or_else(|| self.node.facts.host_ip.clone(), |network| network.ip.to_string())
+        self.network
+            .as_ref()
+            .map_or_else(|| self.node.facts.host_ip.clone(), |network| network.ip.to_string())
     }
 
     async fn configure(&mut self, container: &Container) -> Result<cox_runtime::ContainerConfig, String> {
         let node = self.node;
         let dir = node.pod_dir(spec::uid(self.pod));
-        if self.volumes.is_empty() && spec::spec(self.pod).volumes.as_ref().is_some_and(|volumes| !volumes.is_empty()) {
+        if self.volumes.is_empty()
+            && spec::spec(self.pod).volumes.as_ref().is_some_and(|volumes| !volumes.is_empty())
+        {
             // After a restart of the kubelet the volumes are there; this finds them again.
             let maker = Maker { dir: &dir, sources: &*node.sources, allocatable: &node.config.allocatable };
             self.volumes = maker.make_all(self.pod).await.map_err(|error| error.to_string())?;
@@ -416,7 +457,11 @@ impl Start<'_> {
         let mut envs = env::environment(self.pod, container, &facts).await?;
         let hostname = etc::hostname(self.pod, &node.config.dns.cluster_domain).0;
         if !envs.iter().any(|(name, _)| name == "HOSTNAME") {
-            let hostname = if spec::spec(self.pod).host_network == Some(true) { node.config.hostname.clone() } else { hostname };
+            let hostname = if spec::spec(self.pod).host_network == Some(true) {
+                node.config.hostname.clone()
+            } else {
+                hostname
+            };
             envs.push(("HOSTNAME".into(), hostname));
         }
         let file = config::termination_file(&dir, &container.name, self.attempt);
@@ -474,13 +519,22 @@ async fn stop(
         match tokio::time::timeout(grace, run).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                node.events.container(pod, name, "Warning", "FailedPreStopHook", &format!("PreStopHook failed: {error}"));
+                node.events.container(
+                    pod,
+                    name,
+                    "Warning",
+                    "FailedPreStopHook",
+                    &format!("PreStopHook failed: {error}"),
+                );
             }
             Err(_) => tracing::warn!(container = %id, "preStop hook did not end within the grace period"),
         }
     }
     // Upstream leaves at least two seconds after a hook.
-    let left = grace.saturating_sub(node.env.elapsed() - began).max(Duration::from_secs(2)).min(grace.max(Duration::from_secs(2)));
+    let left = grace
+        .saturating_sub(node.env.elapsed() - began)
+        .max(Duration::from_secs(2))
+        .min(grace.max(Duration::from_secs(2)));
     let signal = container
         .as_ref()
         .and_then(|container| container.lifecycle.as_ref()?.stop_signal.as_deref())
@@ -492,7 +546,12 @@ async fn stop(
 }
 
 /// Takes away everything of the pod, then the pod itself.
-async fn finish(node: &Node, pod: &Pod, gone: bool, sandboxes: &[SandboxId]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn finish(
+    node: &Node,
+    pod: &Pod,
+    gone: bool,
+    sandboxes: &[SandboxId],
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let uid = spec::uid(pod);
     for sandbox in sandboxes {
         node.runtime.remove_sandbox(sandbox).await?;
@@ -519,13 +578,18 @@ async fn finish(node: &Node, pod: &Pod, gone: bool, sandboxes: &[SandboxId]) -> 
 }
 
 /// What an exited container wrote for the API to show, by its `terminationMessagePolicy`.
-pub(crate) fn termination_message(node: &Node, pod: &Pod, container: &cox_runtime::ContainerStatus) -> Option<String> {
+pub(crate) fn termination_message(
+    node: &Node,
+    pod: &Pod,
+    container: &cox_runtime::ContainerStatus,
+) -> Option<String> {
     const MESSAGE_BYTES_MAX: usize = 4096;
     if container.state != ContainerState::Exited || container.reason == "StartError" {
         return None;
     }
     let declared = spec::find(pod, &container.config.name)?;
-    let file = config::termination_file(&node.pod_dir(spec::uid(pod)), &declared.name, container.config.attempt);
+    let file =
+        config::termination_file(&node.pod_dir(spec::uid(pod)), &declared.name, container.config.attempt);
     let bytes = std::fs::read(&file).unwrap_or_default();
     let tail = |bytes: &[u8]| {
         let from = bytes.len().saturating_sub(MESSAGE_BYTES_MAX);

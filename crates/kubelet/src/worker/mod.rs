@@ -174,12 +174,13 @@ impl Worker {
             }
         }
         let pod = self.desired.borrow().pod.clone();
-        for container in containers.iter_mut().filter(|c| c.state == ContainerState::Exited && c.message.is_empty()) {
+        for container in
+            containers.iter_mut().filter(|c| c.state == ContainerState::Exited && c.message.is_empty())
+        {
             let id = container.id.as_str().to_owned();
-            let message = self
-                .last_words
-                .entry(id)
-                .or_insert_with(|| jobs::termination_message(&self.node, &pod, container).unwrap_or_default());
+            let message = self.last_words.entry(id).or_insert_with(|| {
+                jobs::termination_message(&self.node, &pod, container).unwrap_or_default()
+            });
             container.message.clone_from(message);
         }
         self.last_words.retain(|id, _| containers.iter().any(|container| container.id.as_str() == id));
@@ -201,13 +202,19 @@ impl Worker {
                 false
             });
         }
-        let over = matches!(pod.status.as_ref().and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"));
+        let over =
+            matches!(pod.status.as_ref().and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"));
         let known = self.known(desired, now);
         let late = deadline(&known).is_some_and(|deadline| deadline <= now);
-        if late && !over && self.memory.ended.is_none() && crate::pod::plan::outcome(&self.known(desired, now)) == crate::pod::plan::Outcome::Open {
+        if late
+            && !over
+            && self.memory.ended.is_none()
+            && crate::pod::plan::outcome(&self.known(desired, now)) == crate::pod::plan::Outcome::Open
+        {
             let message = "Pod was active on the node longer than the specified deadline".to_owned();
             self.node.events.pod(pod, "Normal", "DeadlineExceeded", &message);
-            self.memory.ended = Some(Ended { reason: "DeadlineExceeded".into(), message, grace_seconds: None });
+            self.memory.ended =
+                Some(Ended { reason: "DeadlineExceeded".into(), message, grace_seconds: None });
             self.memory.terminating_since = Some(now);
         }
         self.note_exits(now);
@@ -231,7 +238,12 @@ impl Worker {
                 continue;
             }
             let name = &container.config.name;
-            let newest = self.containers.iter().filter(|other| other.config.name == *name).map(|o| o.config.attempt).max();
+            let newest = self
+                .containers
+                .iter()
+                .filter(|other| other.config.name == *name)
+                .map(|o| o.config.attempt)
+                .max();
             if newest != Some(container.config.attempt) {
                 continue;
             }
@@ -293,7 +305,8 @@ impl Worker {
                         self.memory.network = made.network;
                         self.volumes = made.volumes;
                         self.memory.sandbox_trouble = None;
-                        self.volumes_fresh_until = Some(now + std::time::Duration::from_secs(VOLUMES_REFRESH_SECONDS));
+                        self.volumes_fresh_until =
+                            Some(now + std::time::Duration::from_secs(VOLUMES_REFRESH_SECONDS));
                     }
                     Err(error) => self.memory.sandbox_trouble = Some(error.trouble(now)),
                 }

@@ -38,7 +38,8 @@ impl Worker {
         let (namespace, name) = (spec::namespace(pod).to_owned(), spec::name(pod).to_owned());
         let patch = patch(pod, &status);
         self.node.env.spawn(async move {
-            let result = node.client.patch_status::<Pod>(&namespace, &name, PatchKind::Strategic, patch).await;
+            let result =
+                node.client.patch_status::<Pod>(&namespace, &name, PatchKind::Strategic, patch).await;
             let result = match result {
                 Ok(_) => Ok(()),
                 Err(error) if error.is_not_found() || error.is_conflict() => Err(true),
@@ -76,7 +77,14 @@ fn patch(pod: &Pod, status: &PodStatus) -> Value {
     if let (Some(new), Some(old)) = (new.as_object_mut(), old.as_object()) {
         for key in old.keys() {
             // Fields that others own are not the kubelet's to remove.
-            let foreign = matches!(key.as_str(), "nominatedNodeName" | "resourceClaimStatuses" | "extendedResourceClaimStatus" | "qosClass" | "resize");
+            let foreign = matches!(
+                key.as_str(),
+                "nominatedNodeName"
+                    | "resourceClaimStatuses"
+                    | "extendedResourceClaimStatus"
+                    | "qosClass"
+                    | "resize"
+            );
             if !new.contains_key(key) && !foreign {
                 new.insert(key.clone(), Value::Null);
             }

@@ -31,15 +31,23 @@ impl Inner {
                 Some(path) => {
                     let file = File::open(path).map_err(RuntimeError::file("open", path))?;
                     let inside = in_netns(file.as_fd(), || connect(port));
-                    inside.map_err(|e| RuntimeError::PortForward(format!("failed to enter the network of the pod: {e}")))?
+                    inside.map_err(|e| {
+                        RuntimeError::PortForward(format!("failed to enter the network of the pod: {e}"))
+                    })?
                 }
             };
             connected.map_err(|why| {
-                RuntimeError::PortForward(format!("failed to connect to localhost:{port} inside namespace {:?}, {why}", id.as_str()))
+                RuntimeError::PortForward(format!(
+                    "failed to connect to localhost:{port} inside namespace {:?}, {why}",
+                    id.as_str()
+                ))
             })
         })
         .await?;
-        let ready = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true)).and_then(|()| TcpStream::from_std(stream));
+        let ready = stream
+            .set_nonblocking(true)
+            .and_then(|()| stream.set_nodelay(true))
+            .and_then(|()| TcpStream::from_std(stream));
         ready.map_err(RuntimeError::os("connect"))
     }
 }

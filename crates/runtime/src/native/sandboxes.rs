@@ -228,9 +228,16 @@ fn wait_until_gone(supervisor: &OwnedFd) -> Result<()> {
     let mut wanted = [PollFd::new(supervisor, PollFlags::IN)];
     let limit = Timespec { tv_sec: SUPERVISOR_ENDS_SECONDS_MAX, tv_nsec: 0 };
     match rustix::io::retry_on_intr(|| poll(&mut wanted, Some(&limit))) {
-        Ok(0) => tracing::warn!("a supervisor was told to end and hasn't within {SUPERVISOR_ENDS_SECONDS_MAX} s"),
+        Ok(0) => {
+            tracing::warn!("a supervisor was told to end and hasn't within {SUPERVISOR_ENDS_SECONDS_MAX} s")
+        }
         Ok(_) => {}
-        Err(error) => return Err(RuntimeError::Os { what: "waiting for a supervisor's end".into(), source: error.into() }),
+        Err(error) => {
+            return Err(RuntimeError::Os {
+                what: "waiting for a supervisor's end".into(),
+                source: error.into(),
+            });
+        }
     }
     Ok(())
 }

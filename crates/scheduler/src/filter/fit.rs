@@ -19,7 +19,12 @@ pub(crate) fn check(pod: &PodInfo, node: &NodeInfo) -> Result<(), Vec<String>> {
     look("memory", asks.memory, used.memory, has.memory);
     look("ephemeral-storage", asks.ephemeral_storage, used.ephemeral_storage, has.ephemeral_storage);
     for (name, amount) in &asks.others {
-        look(name, *amount, used.others.get(name).copied().unwrap_or(0), has.others.get(name).copied().unwrap_or(0));
+        look(
+            name,
+            *amount,
+            used.others.get(name).copied().unwrap_or(0),
+            has.others.get(name).copied().unwrap_or(0),
+        );
     }
     if short.is_empty() { Ok(()) } else { Err(short) }
 }

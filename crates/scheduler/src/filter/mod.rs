@@ -54,7 +54,13 @@ pub(crate) fn check(pod: &PodInfo, node: &NodeInfo, prepared: &Prepared) -> Resu
     if !affinity::matches(pod, node) {
         return one("node(s) didn't match Pod's node affinity/selector");
     }
-    if !pod.ports.is_empty() && node.pods.values().flat_map(|other| &other.ports).any(|used| pod.ports.iter().any(|port| port.conflicts(used))) {
+    if !pod.ports.is_empty()
+        && node
+            .pods
+            .values()
+            .flat_map(|other| &other.ports)
+            .any(|used| pod.ports.iter().any(|port| port.conflicts(used)))
+    {
         return one("node(s) didn't have free ports for the requested pod ports");
     }
     fit::check(pod, node)?;

@@ -23,7 +23,8 @@ pub(crate) struct Prepared(Vec<Counted>);
 
 /// Counts matching pods by domain, for constraints with this `whenUnsatisfiable`.
 pub(crate) fn count(pod: &PodInfo, snapshot: &Snapshot, when: &str) -> Vec<Counted> {
-    let wanted: Vec<_> = pod.spread.iter().filter(|constraint| constraint.when_unsatisfiable == when).cloned().collect();
+    let wanted: Vec<_> =
+        pod.spread.iter().filter(|constraint| constraint.when_unsatisfiable == when).cloned().collect();
     let keys: Vec<String> = wanted.iter().map(|constraint| constraint.topology_key.clone()).collect();
     wanted
         .into_iter()
@@ -66,9 +67,14 @@ impl Prepared {
         for counted in &self.0 {
             let key = &counted.constraint.topology_key;
             let Some(domain) = node.labels.get(key) else {
-                return Err("node(s) didn't match pod topology spread constraints (missing required label)".into());
+                return Err(
+                    "node(s) didn't match pod topology spread constraints (missing required label)".into()
+                );
             };
-            let too_few = counted.constraint.min_domains.is_some_and(|min| i64::try_from(counted.domains.len()).unwrap_or(0) < i64::from(min));
+            let too_few = counted
+                .constraint
+                .min_domains
+                .is_some_and(|min| i64::try_from(counted.domains.len()).unwrap_or(0) < i64::from(min));
             let least = if too_few { 0 } else { counted.domains.values().min().copied().unwrap_or(0) };
             let here = counted.domains.get(domain).copied().unwrap_or(0);
             if here + counted.own - least > i64::from(counted.constraint.max_skew) {

@@ -18,7 +18,9 @@ pub(crate) fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     }
     match toleration.operator.as_deref().unwrap_or("Equal") {
         "Exists" => true,
-        "Equal" | "" => toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default(),
+        "Equal" | "" => {
+            toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default()
+        }
         _ => false,
     }
 }
@@ -29,18 +31,24 @@ fn tolerated(pod: &PodInfo, taint: &Taint) -> bool {
 
 /// Whether a taint keeps the pod away.
 pub(crate) fn untolerated(pod: &PodInfo, node: &NodeInfo) -> bool {
-    let mut hard = node.taints.iter().filter(|taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute"));
+    let mut hard =
+        node.taints.iter().filter(|taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute"));
     hard.any(|taint| !tolerated(pod, taint))
 }
 
 /// Whether a pod may be on a node that is cordoned.
 pub(crate) fn tolerates_unschedulable(pod: &PodInfo) -> bool {
-    let taint = Taint { key: "node.kubernetes.io/unschedulable".into(), effect: "NoSchedule".into(), ..Taint::default() };
+    let taint = Taint {
+        key: "node.kubernetes.io/unschedulable".into(),
+        effect: "NoSchedule".into(),
+        ..Taint::default()
+    };
     tolerated(pod, &taint)
 }
 
 /// How many taints the pod would rather not meet.
 pub(crate) fn unwelcome(pod: &PodInfo, node: &NodeInfo) -> i64 {
-    let soft = node.taints.iter().filter(|taint| taint.effect == "PreferNoSchedule" && !tolerated(pod, taint));
+    let soft =
+        node.taints.iter().filter(|taint| taint.effect == "PreferNoSchedule" && !tolerated(pod, taint));
     i64::try_from(soft.count()).unwrap_or(i64::MAX)
 }

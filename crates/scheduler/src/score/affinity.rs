@@ -25,10 +25,12 @@ pub(super) fn preferred_nodes(pod: &PodInfo, node: &NodeInfo) -> i64 {
 
 fn terms(pod: &PodInfo) -> Vec<(i64, &WeightedPodAffinityTerm)> {
     let affinity = pod.spec().affinity.as_ref();
-    let near = affinity
-        .and_then(|affinity| affinity.pod_affinity.as_ref()?.preferred_during_scheduling_ignored_during_execution.as_ref());
-    let far = affinity
-        .and_then(|affinity| affinity.pod_anti_affinity.as_ref()?.preferred_during_scheduling_ignored_during_execution.as_ref());
+    let near = affinity.and_then(|affinity| {
+        affinity.pod_affinity.as_ref()?.preferred_during_scheduling_ignored_during_execution.as_ref()
+    });
+    let far = affinity.and_then(|affinity| {
+        affinity.pod_anti_affinity.as_ref()?.preferred_during_scheduling_ignored_during_execution.as_ref()
+    });
     let near = near.into_iter().flatten().map(|term| (i64::from(term.weight), term));
     near.chain(far.into_iter().flatten().map(|term| (-i64::from(term.weight), term))).collect()
 }
@@ -56,9 +58,15 @@ pub(super) fn preferred_pods(pod: &PodInfo, nodes: &[(usize, Raw)], snapshot: &S
         .iter()
         .map(|(slot, _)| {
             let node = snapshot.at(*slot);
-            topologies.iter().filter(|((key, value), _)| node.labels.get(*key).map(String::as_str) == Some(*value)).map(|(_, weight)| weight).sum()
+            topologies
+                .iter()
+                .filter(|((key, value), _)| node.labels.get(*key).map(String::as_str) == Some(*value))
+                .map(|(_, weight)| weight)
+                .sum()
         })
         .collect();
     let (min, max) = (raw.iter().copied().min().unwrap_or(0), raw.iter().copied().max().unwrap_or(0));
-    raw.into_iter().map(|score| if max == min { 0 } else { (score - min) * SCORE_MAX / (max - min) }).collect()
+    raw.into_iter()
+        .map(|score| if max == min { 0 } else { (score - min) * SCORE_MAX / (max - min) })
+        .collect()
 }

@@ -15,7 +15,11 @@ const ZONE_SKEW: f64 = 5.0;
 
 /// Fewer matching pods in a node's domains are better.
 pub(super) fn scores(pod: &PodInfo, nodes: &[(usize, Raw)], snapshot: &Snapshot) -> Vec<i64> {
-    let raw = if pod.spread.is_empty() { by_group(pod, nodes, snapshot) } else { by_constraints(pod, nodes, snapshot) };
+    let raw = if pod.spread.is_empty() {
+        by_group(pod, nodes, snapshot)
+    } else {
+        by_constraints(pod, nodes, snapshot)
+    };
     let Some(raw) = raw else { return vec![0; nodes.len()] };
     let known: Vec<i64> = raw.iter().flatten().copied().collect();
     let (min, max) = (known.iter().copied().min().unwrap_or(0), known.iter().copied().max().unwrap_or(0));
@@ -63,7 +67,8 @@ fn by_group(pod: &PodInfo, nodes: &[(usize, Raw)], snapshot: &Snapshot) -> Optio
     }
     // Domains without a pod count as well; as many as the nodes looked at show.
     let mut seen_zones: std::collections::BTreeSet<&str> = zones.keys().copied().collect();
-    seen_zones.extend(nodes.iter().filter_map(|(slot, _)| snapshot.at(*slot).labels.get(ZONE)).map(String::as_str));
+    seen_zones
+        .extend(nodes.iter().filter_map(|(slot, _)| snapshot.at(*slot).labels.get(ZONE)).map(String::as_str));
     let (host_weight, zone_weight) = (weight(snapshot.len()), weight(seen_zones.len()));
     let score = |slot: usize| {
         let labels = &snapshot.at(slot).labels;

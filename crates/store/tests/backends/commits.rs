@@ -159,7 +159,8 @@ pub async fn thousands_are_the_same_after_a_restart(medium: &Medium) {
     let everything = |store: &Store| -> Vec<_> {
         let snapshots = prefixes.map(|prefix| store.snapshot(prefix));
         let all = snapshots.iter().flat_map(|snapshot| snapshot.iter());
-        all.map(|(key, object)| (key.clone(), object.revision(), object.json(), object.header().clone())).collect()
+        all.map(|(key, object)| (key.clone(), object.revision(), object.json(), object.header().clone()))
+            .collect()
     };
     let (before, revision) = (everything(&store), store.revision());
     assert_eq!(before.len() as u64, OBJECTS - OBJECTS / 10);

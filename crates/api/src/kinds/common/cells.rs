@@ -13,8 +13,13 @@ pub const NONE: &str = "<none>";
 pub const NAME: Column =
     Column { name: "Name", kind: "string", format: "name", description: "Name of the object.", priority: 0 };
 /// How old the object is.
-pub const AGE: Column =
-    Column { name: "Age", kind: "string", format: "", description: "Time since the object was made.", priority: 0 };
+pub const AGE: Column = Column {
+    name: "Age",
+    kind: "string",
+    format: "",
+    description: "Time since the object was made.",
+    priority: 0,
+};
 /// Names of the containers of a template.
 pub const CONTAINERS: Column = wide("Containers", "string", "Names of the containers in the template.");
 /// Images of the containers of a template.
@@ -55,8 +60,11 @@ pub fn span(from: Timestamp, to: Timestamp) -> String {
 /// Names of containers and their images, each joined by commas.
 pub fn containers(spec: Option<&Value>) -> [Value; 2] {
     let joined = |key: &str| -> Value {
-        let words: Vec<&str> =
-            spec.map_or(&[][..], |spec| list(spec, "containers")).iter().map(|each| text(each, key)).collect();
+        let words: Vec<&str> = spec
+            .map_or(&[][..], |spec| list(spec, "containers"))
+            .iter()
+            .map(|each| text(each, key))
+            .collect();
         words.join(",").into()
     };
     [joined("name"), joined("image")]

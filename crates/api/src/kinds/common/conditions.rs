@@ -20,7 +20,12 @@ pub fn validate(errors: &mut FieldErrors, path: &Path<'_>, status: &Value) {
             errors.duplicate(&path.child("type"), &kind.into());
         }
         check::qualified(errors, &path.child("type"), kind);
-        check::one_of(errors, &path.child("status"), text(condition, "status"), &["False", "True", "Unknown"]);
+        check::one_of(
+            errors,
+            &path.child("status"),
+            text(condition, "status"),
+            &["False", "True", "Unknown"],
+        );
         let generation = int(condition, "observedGeneration");
         if generation < 0 {
             let detail = "must be greater than or equal to zero";

@@ -74,7 +74,10 @@ mod tests {
             ),
             (
                 "FD00:0::1",
-                vec!["p: IPv6 address \"FD00:0::1\" should be in RFC 5952 canonical format (\"fd00::1\")".into()],
+                vec![
+                    "p: IPv6 address \"FD00:0::1\" should be in RFC 5952 canonical format (\"fd00::1\")"
+                        .into(),
+                ],
             ),
         ] {
             let mut warnings = Vec::new();
@@ -91,15 +94,21 @@ mod tests {
             ("fd00::/64", vec![]),
             (
                 "10.0.0.1/24",
-                vec!["p: CIDR value \"10.0.0.1/24\" is ambiguous in this context (should be \"10.0.0.0/24\" or \"10.0.0.1/32\"?)"],
+                vec![
+                    "p: CIDR value \"10.0.0.1/24\" is ambiguous in this context (should be \"10.0.0.0/24\" or \"10.0.0.1/32\"?)",
+                ],
             ),
             (
                 "010.0.0.0/8",
-                vec!["p: non-standard CIDR value \"010.0.0.0/8\" will be considered invalid in a future Kubernetes release: use \"10.0.0.0/8\""],
+                vec![
+                    "p: non-standard CIDR value \"010.0.0.0/8\" will be considered invalid in a future Kubernetes release: use \"10.0.0.0/8\"",
+                ],
             ),
             (
                 "FD00::/64",
-                vec!["p: IPv6 CIDR value \"FD00::/64\" should be in RFC 5952 canonical format (\"fd00::/64\")"],
+                vec![
+                    "p: IPv6 CIDR value \"FD00::/64\" should be in RFC 5952 canonical format (\"fd00::/64\")",
+                ],
             ),
         ] {
             let mut warnings = Vec::new();

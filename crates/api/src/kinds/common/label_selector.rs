@@ -18,7 +18,8 @@ pub fn validate(selector: Option<&Value>, any_value: bool, path: &Path<'_>, erro
         let values = list(expression, "values");
         match text(expression, "operator") {
             "In" | "NotIn" if values.is_empty() => {
-                errors.required(&path.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
+                errors
+                    .required(&path.child("values"), "must be specified when `operator` is 'In' or 'NotIn'");
             }
             "Exists" | "DoesNotExist" if !values.is_empty() => errors.forbidden(
                 &path.child("values"),

@@ -33,7 +33,9 @@ pub fn validate(errors: &mut FieldErrors, path: &Path<'_>, status: &Value, with_
         }
         let place = path.child("ipMode");
         match text_ptr(each, "ipMode").filter(|_| with_mode) {
-            None if with_mode && !ip.is_empty() => errors.required(&place, "must be specified when `ip` is set"),
+            None if with_mode && !ip.is_empty() => {
+                errors.required(&place, "must be specified when `ip` is set")
+            }
             None => {}
             Some(_) if ip.is_empty() => errors.forbidden(&place, "may not be specified when `ip` is not set"),
             Some(mode) => check::one_of(errors, &place, mode, &["Proxy", "VIP"]),

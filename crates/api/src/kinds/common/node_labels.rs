@@ -54,7 +54,9 @@ mod tests {
         let terms = [json!({"matchExpressions": [{"key": "a"}, {"key": "beta.kubernetes.io/os"}]})];
         assert_eq!(
             in_terms(&terms, &Path::new("t")),
-            ["t[0].matchExpressions[1].key: beta.kubernetes.io/os is deprecated since v1.14; use \"kubernetes.io/os\" instead"]
+            [
+                "t[0].matchExpressions[1].key: beta.kubernetes.io/os is deprecated since v1.14; use \"kubernetes.io/os\" instead"
+            ]
         );
     }
 }

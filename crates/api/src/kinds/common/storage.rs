@@ -148,7 +148,8 @@ mod tests {
         let mut other = json!({"dataSourceRef": {"apiGroup": "x.io", "kind": "Thing", "name": "t"}});
         settle_sources(&mut other, None);
         assert_eq!(other["dataSource"], other["dataSourceRef"]);
-        let mut far = json!({"dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "c", "namespace": "n"}});
+        let mut far =
+            json!({"dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "c", "namespace": "n"}});
         settle_sources(&mut far, None);
         assert_eq!(far, json!({}));
         // Where both are given, validation compares them.

@@ -7,7 +7,8 @@ use crate::kind::{Kind, Part, Rules, Scope};
 use crate::kinds::common::walk::{default, ensure};
 use crate::{meta, schema};
 
-const RULES: Rules<'static> = Rules { now: "2026-01-01T00:00:00Z", user: "u", groups: &[], uid: "", extra: None };
+const RULES: Rules<'static> =
+    Rules { now: "2026-01-01T00:00:00Z", user: "u", groups: &[], uid: "", extra: None };
 
 /// The object as a create would store it, before it is checked.
 pub fn made(kind: &dyn Kind, mut object: Value) -> Value {

@@ -71,7 +71,9 @@ fn time_zone(errors: &mut FieldErrors, path: &Path<'_>, zone: &str) {
         return fault(format!("unknown time zone {zone}"));
     }
     if zone.eq_ignore_ascii_case("Local") {
-        fault("timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones".to_owned());
+        fault(
+            "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones".to_owned(),
+        );
     }
     if zone != "Local" && !is_known(zone) {
         fault(format!("unknown time zone {zone}"));

@@ -25,7 +25,8 @@ pub fn validate(errors: &mut FieldErrors, path: &Path<'_>, metrics: &[Value], to
         one(errors, &path.index(index), metric);
     }
     if to_zero && !metrics.iter().any(|metric| matches!(text(metric, "type"), "Object" | "External")) {
-        let detail = "must specify at least one Object or External metric to support scaling to zero replicas";
+        let detail =
+            "must specify at least one Object or External metric to support scaling to zero replicas";
         errors.forbidden(path, detail);
     }
 }
@@ -85,7 +86,12 @@ fn source(errors: &mut FieldErrors, path: &Path<'_>, key: &str, source: &Value) 
                 reference(errors, &path.child("describedObject"), &source["describedObject"], false);
             }
             let path = path.child("metric");
-            segment(errors, &path.child("name"), text(&source["metric"], "name"), "must specify a metric name");
+            segment(
+                errors,
+                &path.child("name"),
+                text(&source["metric"], "name"),
+                "must specify a metric name",
+            );
         }
     }
     let path = path.child("target");

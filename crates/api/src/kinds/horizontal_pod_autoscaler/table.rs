@@ -41,8 +41,12 @@ fn targets(specs: &[Value], statuses: &[Value]) -> String {
     if specs.is_empty() {
         return NONE.to_owned();
     }
-    let shown: Vec<String> =
-        specs.iter().take(SHOWN_MAX).enumerate().map(|(index, spec)| target(spec, statuses.get(index))).collect();
+    let shown: Vec<String> = specs
+        .iter()
+        .take(SHOWN_MAX)
+        .enumerate()
+        .map(|(index, spec)| target(spec, statuses.get(index)))
+        .collect();
     let shown = shown.join(", ");
     if specs.len() > SHOWN_MAX { format!("{shown} + {} more...", specs.len() - SHOWN_MAX) } else { shown }
 }
@@ -71,7 +75,8 @@ fn target(spec: &Value, status: Option<&Value>) -> String {
             }
             None => {
                 let share = |of: &Value, none: &str| {
-                    int_ptr(of, "averageUtilization").map_or_else(|| none.to_owned(), |share| format!("{share}%"))
+                    int_ptr(of, "averageUtilization")
+                        .map_or_else(|| none.to_owned(), |share| format!("{share}%"))
                 };
                 format!("{name}: {}/{}", share(current, UNKNOWN), share(target, "<auto>"))
             }
@@ -99,10 +104,12 @@ mod tests {
     fn targets_are_shown_beside_what_is() {
         let cpu = json!({"type": "Resource", "resource": {"name": "cpu",
             "target": {"type": "Utilization", "averageUtilization": 80}}});
-        let pods = json!({"type": "Pods", "pods": {"metric": {"name": "m"}, "target": {"averageValue": "1k"}}});
+        let pods =
+            json!({"type": "Pods", "pods": {"metric": {"name": "m"}, "target": {"averageValue": "1k"}}});
         assert_eq!(targets(&[], &[]), "<none>");
         assert_eq!(targets(&[cpu.clone(), pods.clone()], &[]), "cpu: <unknown>/80%, <unknown>/1k");
-        let now = json!({"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 7}}});
+        let now =
+            json!({"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 7}}});
         assert_eq!(targets(&[cpu, pods.clone(), pods], &[now]), "cpu: 7%/80%, <unknown>/1k + 1 more...");
     }
 }

@@ -22,7 +22,8 @@ pub fn convert(object: Value) -> Value {
     for key in ["currentReplicas", "desiredReplicas"] {
         old_status.entry(key).or_insert_with(|| 0.into());
     }
-    if let Some(share) = list(status, "currentMetrics").iter().find_map(|metric| cpu_share(metric, "current")) {
+    if let Some(share) = list(status, "currentMetrics").iter().find_map(|metric| cpu_share(metric, "current"))
+    {
         old_status.insert("currentCPUUtilizationPercentage".to_owned(), share.clone());
     }
     let mut annotations: Vec<(&str, String)> = Vec::new();
@@ -63,7 +64,11 @@ fn cpu_share<'a>(metric: &'a Value, side: &str) -> Option<&'a Value> {
 
 /// Upstream writes its internal type here: names as Go has them, and nothing left out.
 fn behaviour(behavior: &Value) -> String {
-    format!("{{\"ScaleUp\":{},\"ScaleDown\":{}}}", rules(get(behavior, "scaleUp")), rules(get(behavior, "scaleDown")))
+    format!(
+        "{{\"ScaleUp\":{},\"ScaleDown\":{}}}",
+        rules(get(behavior, "scaleUp")),
+        rules(get(behavior, "scaleDown"))
+    )
 }
 
 fn rules(rules: Option<&Value>) -> String {
@@ -78,7 +83,8 @@ fn rules(rules: Option<&Value>) -> String {
             )
         })
         .collect();
-    let policies = if get(rules, "policies").is_some() { format!("[{}]", policies.join(",")) } else { "null".into() };
+    let policies =
+        if get(rules, "policies").is_some() { format!("[{}]", policies.join(",")) } else { "null".into() };
     format!(
         "{{\"StabilizationWindowSeconds\":{},\"SelectPolicy\":{},\"Policies\":{policies},\"Tolerance\":{}}}",
         or_null("stabilizationWindowSeconds"),

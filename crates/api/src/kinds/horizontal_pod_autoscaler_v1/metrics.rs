@@ -125,10 +125,13 @@ fn from_old(metric: &Value, names: &Names) -> Value {
     let average_value = if key == "object" { "averageValue" } else { names.average_value };
     let average = get(old, average_value);
     // The object's plain value is always written: it counts unless there is an average.
-    let value = get(old, names.value).filter(|_| average.is_none() || names.side == "current" && key != "external");
-    for (name, amount) in
-        [("value", value), ("averageValue", average), ("averageUtilization", get(old, names.average_utilization))]
-    {
+    let value =
+        get(old, names.value).filter(|_| average.is_none() || names.side == "current" && key != "external");
+    for (name, amount) in [
+        ("value", value),
+        ("averageValue", average),
+        ("averageUtilization", get(old, names.average_utilization)),
+    ] {
         if let Some(amount) = amount {
             amounts.insert(name.to_owned(), amount.clone());
         }

@@ -22,13 +22,13 @@ pub fn convert(mut object: Value) -> Value {
     if let Some(behavior) = behavior {
         set(spec, "behavior", behaviour(&behavior));
     }
-    let share = get(&object, "status")
-        .and_then(|status| get(status, "currentCPUUtilizationPercentage"))
-        .cloned();
+    let share =
+        get(&object, "status").and_then(|status| get(status, "currentCPUUtilizationPercentage")).cloned();
     if get(&object, "status").is_some() || current.is_some() || conditions.is_some() {
         let status = ensure(&mut object, "status");
         remove(status, "currentCPUUtilizationPercentage");
-        let mut measured: Vec<Value> = elements(current.as_ref()).iter().map(metrics::status_from_old).collect();
+        let mut measured: Vec<Value> =
+            elements(current.as_ref()).iter().map(metrics::status_from_old).collect();
         if measured.is_empty()
             && let Some(share) = share
         {

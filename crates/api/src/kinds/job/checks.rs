@@ -270,9 +270,9 @@ fn node_affinity(new: &Value, old: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kind::Kind;
     use crate::kinds::common::testing::faults;
     use crate::kinds::job::Job;
-    use crate::kind::Kind;
     use serde_json::json;
 
     fn job_of(change: Value) -> Value {
@@ -292,7 +292,8 @@ mod tests {
         assert_eq!(
             faults(&Job, job_of(many.clone())),
             [
-                "spec.maxFailedIndexes: Required value: must be specified when completions is above 100000".to_owned(),
+                "spec.maxFailedIndexes: Required value: must be specified when completions is above 100000"
+                    .to_owned(),
                 format!("spec.parallelism: Invalid value: 10001: {limit}"),
             ]
         );
@@ -309,7 +310,9 @@ mod tests {
             {"action": "Ignore", "onExitCodes": {"operator": "In", "values": []}}]}});
         assert_eq!(
             faults(&Job, job_of(codes)),
-            ["spec.podFailurePolicy.rules[0].onExitCodes.values: Invalid value: []: at least one value is required"]
+            [
+                "spec.podFailurePolicy.rules[0].onExitCodes.values: Invalid value: []: at least one value is required"
+            ]
         );
     }
 
@@ -319,6 +322,9 @@ mod tests {
         let mut job = job;
         job["metadata"] = json!({"name": "j"});
         let found = Job.warnings(&job, None);
-        assert!(found.len() == 1 && found[0].starts_with("spec: In Indexed Jobs with a number of"), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].starts_with("spec: In Indexed Jobs with a number of"),
+            "{found:?}"
+        );
     }
 }

@@ -237,8 +237,8 @@ fn back(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value, change: &Change
         }
     }
     // Elastic jobs, whose completions go with their parallelism, may shrink.
-    let elastic =
-        text(spec, "completionMode") == "Indexed" && int_ptr(spec, "completions") == int_ptr(spec, "parallelism");
+    let elastic = text(spec, "completionMode") == "Indexed"
+        && int_ptr(spec, "completions") == int_ptr(spec, "parallelism");
     for (key, may_fall) in [("failed", false), ("succeeded", elastic)] {
         let count = int(change.new, key);
         if count < int(change.old, key) && !may_fall {

@@ -79,7 +79,8 @@ mod tests {
     fn sources_of_volumes_have_rules_of_their_own() {
         let format = "must be valid format";
         let portal = "p".repeat(63);
-        let recycled = "spec.persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'";
+        let recycled =
+            "spec.persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'";
         for (key, source, expected) in [
             (
                 "glusterfs",

@@ -32,7 +32,11 @@ pub fn spec(object: &Value, was: Option<&Value>, errors: &mut FieldErrors) {
     if let (Some(old), Some(new)) = (old, new) {
         // Upstream shows the path of the field where the value belongs, and that prints as nothing.
         if !namespace.is_empty() {
-            errors.invalid_shown(&path, "{}", "may not be specified when dataSourceRef.namespace is specified");
+            errors.invalid_shown(
+                &path,
+                "{}",
+                "may not be specified when dataSourceRef.namespace is specified",
+            );
         } else if ["apiGroup", "kind", "name"].iter().any(|key| get(old, key) != get(new, key)) {
             errors.invalid_shown(&path, "{}", "must match dataSourceRef");
         }
@@ -125,11 +129,17 @@ pub fn update(new: &Value, old: &Value, errors: &mut FieldErrors) {
     let (note, old_note) = (noted(new), noted(old));
     let (class, old_class) = (text_ptr(&now, "storageClassName"), text_ptr(&was, "storageClassName"));
     // A class may be given to a claim that has none, or move from the annotation to the field.
-    let fits = old_class.is_none() && class.is_some() && old_note.as_deref().is_none_or(|note| Some(note) == class);
+    let fits =
+        old_class.is_none() && class.is_some() && old_note.as_deref().is_none_or(|note| Some(note) == class);
     let moves = fits && old_note.is_some() && (note.is_none() || note == old_note);
     if !moves && note != old_note {
         let metadata = Path::new("metadata.annotations");
-        bad_text(errors, &metadata.child(CLASS_ANNOTATION), note.as_deref().unwrap_or_default(), "field is immutable");
+        bad_text(
+            errors,
+            &metadata.child(CLASS_ANNOTATION),
+            note.as_deref().unwrap_or_default(),
+            "field is immutable",
+        );
     }
     if fits {
         remove(&mut now, "storageClassName");

@@ -89,7 +89,16 @@ pub fn match_fields(errors: &mut FieldErrors, path: &Path<'_>, metadata: &Value,
     containers(errors, path, annotations, spec, SECCOMP_CONTAINER, "seccompProfile", "seccomp", None);
     if at(spec, &["os", "name"]).is_none_or(|name| name != "windows") {
         let of_pod = at(spec, &["securityContext", "appArmorProfile"]);
-        containers(errors, path, annotations, spec, apparmor::ANNOTATION, "appArmorProfile", "apparmor", of_pod);
+        containers(
+            errors,
+            path,
+            annotations,
+            spec,
+            apparmor::ANNOTATION,
+            "appArmorProfile",
+            "apparmor",
+            of_pod,
+        );
     }
 }
 
@@ -147,9 +156,15 @@ pub fn validate_update(errors: &mut FieldErrors, path: &Path<'_>, new: &Value, o
     let (now, before) = (map(&new_metadata, "annotations"), map(&old_metadata, "annotations"));
     let kept = |key: &str| key.starts_with(apparmor::ANNOTATION) || key == MIRROR;
     let words = |key: &str, many: &str| {
-        if key == MIRROR { format!("may not {many} mirror pod annotation") } else { format!("may not {many} AppArmor annotations") }
+        if key == MIRROR {
+            format!("may not {many} mirror pod annotation")
+        } else {
+            format!("may not {many} AppArmor annotations")
+        }
     };
-    for key in before.iter().filter(|(key, value)| kept(key) && now.get(*key) != Some(value)).map(|(key, _)| key) {
+    for key in
+        before.iter().filter(|(key, value)| kept(key) && now.get(*key) != Some(value)).map(|(key, _)| key)
+    {
         errors.forbidden(&path.key(key), words(key, "remove or update"));
     }
     for key in now.keys().filter(|key| kept(key) && !before.contains_key(*key)) {

@@ -142,7 +142,9 @@ mod tests {
         };
         assert_eq!(
             faults(&Pod, pod(json!({"name": "i", "image": "i", "resizePolicy": policy}))),
-            ["spec.initContainers[0].resizePolicy[1].restartPolicy: Invalid value: \"RestartContainer\": must not be set to 'RestartContainer' for non-sidecar initContainers"]
+            [
+                "spec.initContainers[0].resizePolicy[1].restartPolicy: Invalid value: \"RestartContainer\": must not be set to 'RestartContainer' for non-sidecar initContainers"
+            ]
         );
         let sidecar = json!({"name": "i", "image": "i", "restartPolicy": "Always", "resizePolicy": policy});
         assert_eq!(faults(&Pod, pod(sidecar)), [""; 0]);

@@ -71,7 +71,8 @@ pub fn validate_update(errors: &mut FieldErrors, new: &Value, old: &Value) {
         let name = text(container, "name");
         match now.iter().rev().find(|each| text(each, "name") == name) {
             None => {
-                errors.forbidden(&path, format!("existing ephemeral containers {name:?} may not be removed\n"));
+                errors
+                    .forbidden(&path, format!("existing ephemeral containers {name:?} may not be removed\n"));
             }
             Some(changed) if !same(Some(changed), Some(container)) => {
                 let diff = diff::lines(

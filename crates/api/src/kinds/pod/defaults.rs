@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::quantities;
 use super::spec_defaults;
-use crate::kinds::common::walk::{default, ensure, flag, get, get_mut, int, list, list_mut, map, map_of, set, text};
+use crate::kinds::common::walk::{
+    default, ensure, flag, get, get_mut, int, list, list_mut, map, map_of, set, text,
+};
 
 /// Defaults of a pod.
 pub fn pod(pod: &mut Value) {

@@ -17,11 +17,7 @@ pub fn lines(old: &str, new: &str) -> String {
     let mut out = String::new();
     for hunk in hunks(&a, &b) {
         let (first, last) = (&hunk[0], &hunk[hunk.len() - 1]);
-        out.push_str(&format!(
-            "@@ -{} +{} @@\n",
-            range(first.a.0, last.a.1),
-            range(first.b.0, last.b.1)
-        ));
+        out.push_str(&format!("@@ -{} +{} @@\n", range(first.a.0, last.a.1), range(first.b.0, last.b.1)));
         for block in &hunk {
             let mut put = |mark: char, lines: &[&str]| {
                 for line in lines {

@@ -33,7 +33,11 @@ pub fn config(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
     let Some(config) = config else { return };
     let place = path.child("nameservers");
     if list(config, "nameservers").len() > SERVERS_MAX {
-        errors.invalid(&place, &config["nameservers"], format!("must not have more than {SERVERS_MAX} nameservers"));
+        errors.invalid(
+            &place,
+            &config["nameservers"],
+            format!("must not have more than {SERVERS_MAX} nameservers"),
+        );
     }
     for (index, server) in texts(config, "nameservers").enumerate() {
         check::ip(errors, &place.index(index), server);
@@ -41,7 +45,11 @@ pub fn config(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
     let place = path.child("searches");
     let searches = list(config, "searches").len();
     if searches > SEARCHES_MAX {
-        errors.invalid(&place, &config["searches"], format!("must not have more than {SEARCHES_MAX} search paths"));
+        errors.invalid(
+            &place,
+            &config["searches"],
+            format!("must not have more than {SEARCHES_MAX} search paths"),
+        );
     }
     if texts(config, "searches").map(|search| search.len() + 1).sum::<usize>() > SEARCH_CHARACTERS_MAX + 1 {
         let detail = format!(
@@ -51,7 +59,12 @@ pub fn config(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
     }
     for (index, search) in texts(config, "searches").enumerate().filter(|(_, search)| *search != ".") {
         let search = search.strip_suffix('.').unwrap_or(search);
-        check::messages(errors, &place.index(index), search, names::dns1123_subdomain_with_underscore(search));
+        check::messages(
+            errors,
+            &place.index(index),
+            search,
+            names::dns1123_subdomain_with_underscore(search),
+        );
     }
     let place = path.child("options");
     for (index, option) in list(config, "options").iter().enumerate() {

@@ -45,8 +45,7 @@ fn value_from(errors: &mut FieldErrors, path: &Path<'_>, from: &Value, has_value
         key_of_file(errors, &path.child("fileKeyRef"), source);
     }
     if sources == 0 {
-        let detail =
-            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
+        let detail = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
         bad_text(errors, path, "", detail);
     } else if has_value {
         bad_text(errors, path, "", "may not be specified when `value` is not empty");

@@ -122,7 +122,10 @@ fn metadata(value: &Value) -> Vec<(String, Node)> {
         .map(|key| (key.to_owned(), Node::Text(metadata[key].to_string())));
     let maps = ["labels", "annotations"].into_iter().filter_map(|key| {
         let map = get(metadata, key)?.as_object().filter(|map| !map.is_empty())?;
-        Some((key.to_owned(), Node::Object(map.iter().map(|(k, v)| (k.clone(), Node::Text(v.to_string()))).collect())))
+        Some((
+            key.to_owned(),
+            Node::Object(map.iter().map(|(k, v)| (k.clone(), Node::Text(v.to_string()))).collect()),
+        ))
     });
     plain.chain(maps).collect()
 }
@@ -186,7 +189,9 @@ mod tests {
             "spec": {"hostNetwork": true, "containers": [], "securityContext": {}}});
         let shown = json("PodTemplateSpec", &template);
         assert!(shown.starts_with(r#"{"labels":{"a":"b"},"Spec":{"Volumes":null,"#), "{shown}");
-        assert!(shown.contains(r#""Containers":[],"#) && shown.contains(r#""HostNetwork":true,"HostPID":false"#));
+        assert!(
+            shown.contains(r#""Containers":[],"#) && shown.contains(r#""HostNetwork":true,"HostPID":false"#)
+        );
     }
 
     #[test]

@@ -23,18 +23,18 @@ mod projected;
 mod qos;
 pub(super) mod quantities;
 mod references;
+mod resize;
 pub(super) mod resources;
 mod restart;
 mod row;
 mod security;
 pub(super) mod spec;
 pub(super) mod spec_defaults;
-pub(super) mod template;
-pub(super) mod volume_defaults;
-mod resize;
 mod status;
 mod subresources;
+pub(super) mod template;
 mod update;
+pub(super) mod volume_defaults;
 pub(super) mod volumes;
 pub(super) mod warnings;
 mod windows;
@@ -262,7 +262,8 @@ mod tests {
 
     #[test]
     fn fields_to_select_by_are_always_there() {
-        let fields = Pod.selectable(&json!({"spec": {"hostNetwork": true}, "status": {"podIPs": [{"ip": "1.2.3.4"}]}}));
+        let fields = Pod
+            .selectable(&json!({"spec": {"hostNetwork": true}, "status": {"podIPs": [{"ip": "1.2.3.4"}]}}));
         assert_eq!(fields.len(), 9);
         assert!(fields.contains(&("status.podIPs", String::new())));
         assert!(fields.contains(&("spec.hostNetwork", "true".into())));

@@ -48,7 +48,8 @@ pub fn mounts(errors: &mut FieldErrors, path: &Path<'_>, container: &Value, volu
         if let Some(mode) = text_ptr(mount, "mountPropagation") {
             let path = path.child("mountPropagation");
             one_of(errors, &path, mode, PROPAGATIONS);
-            let privileged = at(container, &["securityContext", "privileged"]).is_some_and(|value| value == true);
+            let privileged =
+                at(container, &["securityContext", "privileged"]).is_some_and(|value| value == true);
             if mode == "Bidirectional" && !privileged {
                 let detail = "Bidirectional mount propagation is available only to privileged containers";
                 errors.forbidden(&path, detail);
@@ -86,8 +87,11 @@ pub fn devices(errors: &mut FieldErrors, path: &Path<'_>, container: &Value, vol
             bad_text(errors, &item.child("name"), name, "must be unique");
         }
         match volumes.get(name) {
-            Some(volume) if get(volume, "persistentVolumeClaim").or_else(|| get(volume, "ephemeral")).is_none() => {
-                let detail = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
+            Some(volume)
+                if get(volume, "persistentVolumeClaim").or_else(|| get(volume, "ephemeral")).is_none() =>
+            {
+                let detail =
+                    "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
                 bad_text(errors, &item.child("name"), name, detail);
             }
             Some(_) => {}

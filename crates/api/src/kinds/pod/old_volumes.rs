@@ -221,7 +221,8 @@ pub fn fc(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
 pub fn flex(errors: &mut FieldErrors, path: &Path<'_>, source: &Value) {
     need(errors, path, source, &["driver"]);
     for key in map(source, "options").keys() {
-        let domain = format!(".{}", key.split('/').next().filter(|_| key.contains('/')).unwrap_or(key).to_lowercase());
+        let domain =
+            format!(".{}", key.split('/').next().filter(|_| key.contains('/')).unwrap_or(key).to_lowercase());
         if domain.ends_with(".kubernetes.io") || domain.ends_with(".k8s.io") {
             let place = path.child("options");
             bad_text(errors, &place.key(key), key, "kubernetes.io and k8s.io namespaces are reserved");
@@ -304,7 +305,10 @@ mod tests {
         let words = "must be between 1 and 255, inclusive";
         assert_eq!(
             found,
-            [format!("v.partition: Invalid value: 256: {words}"), format!("v.partition: Invalid value: -1: {words}")]
+            [
+                format!("v.partition: Invalid value: 256: {words}"),
+                format!("v.partition: Invalid value: -1: {words}")
+            ]
         );
     }
 

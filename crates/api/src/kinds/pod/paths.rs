@@ -37,7 +37,9 @@ mod tests {
 
     #[test]
     fn paths_stay_below() {
-        for (text, count) in [("a/b", 0), ("/a", 1), ("a/../b", 1), ("/../a", 2), ("..data", 1), ("..", 2), ("../a", 1)] {
+        for (text, count) in
+            [("a/b", 0), ("/a", 1), ("a/../b", 1), ("/../a", 2), ("..data", 1), ("..", 2), ("../a", 1)]
+        {
             let mut errors = FieldErrors::new();
             descending_not_reserved(&mut errors, &Path::new("p"), text);
             assert_eq!(errors.0.len(), count, "{text}");

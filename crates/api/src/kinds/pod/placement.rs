@@ -13,12 +13,14 @@ use crate::meta::names;
 pub fn tolerations(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
     for (index, toleration) in list(spec, "tolerations").iter().enumerate() {
         let path = path.index(index);
-        let [key, operator, value, effect] = ["key", "operator", "value", "effect"].map(|key| text(toleration, key));
+        let [key, operator, value, effect] =
+            ["key", "operator", "value", "effect"].map(|key| text(toleration, key));
         let place = path.child("operator");
         if !key.is_empty() {
             check::qualified(errors, &path.child("key"), key);
         } else if operator != "Exists" {
-            let detail = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            let detail =
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
             bad_text(errors, &place, operator, detail);
         }
         if int_ptr(toleration, "tolerationSeconds").is_some() && effect != "NoExecute" {
@@ -58,7 +60,8 @@ pub fn spread(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
             errors.required(&path.child("topologyKey"), "can not be empty");
         }
         one_of(errors, &path.child("whenUnsatisfiable"), action, &["DoNotSchedule", "ScheduleAnyway"]);
-        let again = |other: &Value| text(other, "topologyKey") == key && text(other, "whenUnsatisfiable") == action;
+        let again =
+            |other: &Value| text(other, "topologyKey") == key && text(other, "whenUnsatisfiable") == action;
         if all[index + 1..].iter().any(again) {
             let shown = format!("{{{key}, {action}}}");
             errors.duplicate(&path.child("{topologyKey, whenUnsatisfiable}"), &shown.into());
@@ -67,7 +70,8 @@ pub fn spread(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
             let path = path.child("minDomains");
             positive(errors, &path, least);
             if action != "DoNotSchedule" {
-                let detail = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}");
+                let detail =
+                    format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}");
                 errors.invalid(&path, &least.into(), detail);
             }
         }
@@ -77,7 +81,12 @@ pub fn spread(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
             }
         }
         label_keys(errors, &path, constraint);
-        label_selector::validate(get(constraint, "labelSelector"), false, &path.child("labelSelector"), errors);
+        label_selector::validate(
+            get(constraint, "labelSelector"),
+            false,
+            &path.child("labelSelector"),
+            errors,
+        );
     }
 }
 

@@ -35,11 +35,17 @@ pub fn of_container(errors: &mut FieldErrors, path: &Path<'_>, container: &Value
 
 fn probe(errors: &mut FieldErrors, path: &Path<'_>, probe: &Value, grace: Option<i64>) {
     handler(errors, path, probe, true, grace);
-    for key in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+    for key in
+        ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
+    {
         check::field_non_negative(errors, probe, path, key);
     }
     if let Some(seconds @ ..=0) = int_ptr(probe, "terminationGracePeriodSeconds") {
-        errors.invalid(&path.child("terminationGracePeriodSeconds"), &seconds.into(), "must be greater than 0");
+        errors.invalid(
+            &path.child("terminationGracePeriodSeconds"),
+            &seconds.into(),
+            "must be greater than 0",
+        );
     }
 }
 

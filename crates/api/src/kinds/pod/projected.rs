@@ -135,7 +135,12 @@ fn bundle(errors: &mut FieldErrors, path: &Path<'_>, bundle: &Value) {
                 errors.required(&path.child("name"), "must be a valid object name");
             }
             for message in crate::meta::names::dns1123_subdomain(name.rsplit(':').next().unwrap_or(name)) {
-                bad_text(errors, &path.child("name"), name, format!("not a valid clustertrustbundlename: {message}"));
+                bad_text(
+                    errors,
+                    &path.child("name"),
+                    name,
+                    format!("not a valid clustertrustbundlename: {message}"),
+                );
             }
             if let Some(selector) = get(bundle, "labelSelector") {
                 let detail = "labelSelector must be unset if name is specified";
@@ -181,7 +186,10 @@ fn certificate(errors: &mut FieldErrors, path: &Path<'_>, certificate: &Value, t
         }
     }
     if !any {
-        errors.required(path, "specify at least one of credentialBundlePath, keyPath, and certificateChainPath");
+        errors.required(
+            path,
+            "specify at least one of credentialBundlePath, keyPath, and certificateChainPath",
+        );
     }
 }
 
@@ -198,6 +206,11 @@ fn signer_name(errors: &mut FieldErrors, path: &Path<'_>, name: &str) {
     }
     check::subdomain(errors, path, domain);
     if rest.is_empty() {
-        bad_text(errors, path, name, "must be a fully qualified domain and path of the form 'example.com/signer-name'");
+        bad_text(
+            errors,
+            path,
+            name,
+            "must be a fully qualified domain and path of the form 'example.com/signer-name'",
+        );
     }
 }

@@ -73,8 +73,14 @@ mod tests {
             (json!({"containers": [{"name": "c"}]}), "BestEffort"),
             (json!({"containers": [{"resources": full}]}), "Guaranteed"),
             (json!({"containers": [{"resources": full}, {}]}), "Burstable"),
-            (json!({"containers": [{"resources": full}], "initContainers": [{"resources": full}]}), "Guaranteed"),
-            (json!({"containers": [{}], "initContainers": [{"resources": {"requests": {"cpu": "1"}}}]}), "Burstable"),
+            (
+                json!({"containers": [{"resources": full}], "initContainers": [{"resources": full}]}),
+                "Guaranteed",
+            ),
+            (
+                json!({"containers": [{}], "initContainers": [{"resources": {"requests": {"cpu": "1"}}}]}),
+                "Burstable",
+            ),
             (json!({"containers": [{"resources": {"requests": {"cpu": "0", "memory": "0"}}}]}), "BestEffort"),
             (json!({"containers": [{"resources": {"limits": {"example.com/gpu": "2"}}}]}), "BestEffort"),
             (

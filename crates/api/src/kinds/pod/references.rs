@@ -102,7 +102,9 @@ pub fn resource(errors: &mut FieldErrors, path: &Path<'_>, reference: &Value, in
     } else if !huge {
         check::one_of(errors, &path.child("resource"), name, RESOURCES);
     }
-    let Some(divisor) = get(reference, "divisor").filter(|divisor| !quantity(divisor).is_zero()) else { return };
+    let Some(divisor) = get(reference, "divisor").filter(|divisor| !quantity(divisor).is_zero()) else {
+        return;
+    };
     let what = match name.split_once('.').map_or("", |(_, resource)| resource) {
         "cpu" => "cpu",
         "memory" => "memory",
@@ -136,9 +138,18 @@ mod tests {
             assert!(faults(|e| field(e, &Path::new("f"), &reference(good), ENV_FIELDS)).is_empty(), "{good}");
         }
         for (bad, start) in [
-            ("metadata.labels", "f.fieldPath: Unsupported value: \"metadata.labels\": supported values: \"metadata.name\""),
-            ("spec.x", "f.fieldPath: Invalid value: \"spec.x\": error converting fieldPath: field label not supported: spec.x"),
-            ("spec.x['y']", "f.fieldPath: Invalid value: \"spec.x['y']\": error converting fieldPath: field label does not"),
+            (
+                "metadata.labels",
+                "f.fieldPath: Unsupported value: \"metadata.labels\": supported values: \"metadata.name\"",
+            ),
+            (
+                "spec.x",
+                "f.fieldPath: Invalid value: \"spec.x\": error converting fieldPath: field label not supported: spec.x",
+            ),
+            (
+                "spec.x['y']",
+                "f.fieldPath: Invalid value: \"spec.x['y']\": error converting fieldPath: field label does not",
+            ),
         ] {
             let found = faults(|e| field(e, &Path::new("f"), &reference(bad), ENV_FIELDS));
             assert!(found.len() == 1 && found[0].starts_with(start), "{found:?}");

@@ -167,8 +167,7 @@ fn only_mutable(errors: &mut FieldErrors, path: &Path<'_>, now: &Value, was: &Va
         if changed && !restarts_always(given) {
             for policy in list(given, "resizePolicy") {
                 if text(policy, "restartPolicy") == "RestartContainer" {
-                    let detail =
-                        "non-sidecar init containers with a resize policy of RestartContainer cannot be resized";
+                    let detail = "non-sidecar init containers with a resize policy of RestartContainer cannot be resized";
                     errors.forbidden(&place, detail);
                 }
             }

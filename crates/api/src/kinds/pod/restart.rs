@@ -15,10 +15,8 @@ pub fn policy(errors: &mut FieldErrors, path: &Path<'_>, container: &Value) {
     let rules = list(container, "restartPolicyRules");
     match text_ptr(container, "restartPolicy") {
         None if rules.is_empty() => return,
-        None => errors.required(
-            &path.child("restartPolicy"),
-            "must specify restartPolicy when restart rules are used",
-        ),
+        None => errors
+            .required(&path.child("restartPolicy"), "must specify restartPolicy when restart rules are used"),
         Some(policy) => one_of(errors, &path.child("restartPolicy"), policy, POLICIES),
     }
     let path = path.child("restartPolicyRules");

@@ -35,7 +35,9 @@ pub fn cells(pod: &Value, now: Timestamp) -> Vec<Value> {
         reason.into(),
         count.restarts.show(now).into(),
         cells::age(pod, now),
-        or_none(list(status, "podIPs").first().map_or_else(|| text(status, "podIP"), |first| text(first, "ip"))),
+        or_none(
+            list(status, "podIPs").first().map_or_else(|| text(status, "podIP"), |first| text(first, "ip")),
+        ),
         or_none(text(spec, "nodeName")),
         or_none(text(status, "nominatedNodeName")),
         gates(spec, status),
@@ -89,7 +91,9 @@ fn reason(pod: &Value, spec: &Value, status: &Value, count: &mut Count) -> Strin
     let own = text(status, "reason");
     let mut reason = if own.is_empty() { phase.to_owned() } else { own.to_owned() };
     let conditions = list(status, "conditions");
-    if conditions.iter().any(|each| text(each, "type") == "PodScheduled" && text(each, "reason") == "SchedulingGated")
+    if conditions
+        .iter()
+        .any(|each| text(each, "type") == "PodScheduled" && text(each, "reason") == "SchedulingGated")
     {
         reason = "SchedulingGated".to_owned();
     }
@@ -108,7 +112,8 @@ fn reason(pod: &Value, spec: &Value, status: &Value, count: &mut Count) -> Strin
         for container in list(status, "containerStatuses").iter().rev() {
             count.restarts.add(container);
             let state = get(container, "state");
-            let waiting = state.and_then(|state| get(state, "waiting")).map_or("", |state| text(state, "reason"));
+            let waiting =
+                state.and_then(|state| get(state, "waiting")).map_or("", |state| text(state, "reason"));
             let terminated = state.and_then(|state| get(state, "terminated"));
             if !waiting.is_empty() {
                 reason = waiting.to_owned();

@@ -211,9 +211,13 @@ mod tests {
 
     #[test]
     fn sysctls_have_names_of_segments() {
-        for (name, good) in
-            [("net.core.somaxconn", true), ("kernel/shm_max", true), ("a..b", false), ("-a", false), ("A", false)]
-        {
+        for (name, good) in [
+            ("net.core.somaxconn", true),
+            ("kernel/shm_max", true),
+            ("a..b", false),
+            ("-a", false),
+            ("A", false),
+        ] {
             assert_eq!(is_sysctl(name), good, "{name}");
         }
     }

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::containers::{self, Around};
 use super::{
-    affinity, annotations, debug_containers, dns, env, placement, ports, resources, restart, security, spec_defaults,
-    volumes, windows,
+    affinity, annotations, debug_containers, dns, env, placement, ports, resources, restart, security,
+    spec_defaults, volumes, windows,
 };
 use crate::field::{FieldErrors, Path};
 use crate::kinds::common::check;

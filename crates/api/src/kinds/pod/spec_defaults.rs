@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::quantities;
 use super::volume_defaults;
 use crate::kinds::common::walk::{
-    default, default_int, default_text, ensure, flag_ptr, get, get_mut, list, list_mut, map_of, remove, set, text,
+    default, default_int, default_text, ensure, flag_ptr, get, get_mut, list, list_mut, map_of, remove, set,
+    text,
 };
 
 /// The lists of containers, in upstream's order of visiting.
@@ -178,7 +179,10 @@ pub fn drop_disabled(spec: &mut Value, old: Option<&Value>) {
 
 /// The sources of all projected volumes.
 fn projections(spec: &Value) -> impl Iterator<Item = &Value> {
-    list(spec, "volumes").iter().filter_map(|volume| get(volume, "projected")).flat_map(|each| list(each, "sources"))
+    list(spec, "volumes")
+        .iter()
+        .filter_map(|volume| get(volume, "projected"))
+        .flat_map(|each| list(each, "sources"))
 }
 
 fn drop_projection(spec: &mut Value, source: &str) {
@@ -192,9 +196,9 @@ fn drop_projection(spec: &mut Value, source: &str) {
 
 fn stop_signal_in_use(spec: &Value) -> bool {
     CONTAINER_LISTS.iter().any(|key| {
-        list(spec, key)
-            .iter()
-            .any(|each| get(each, "lifecycle").is_some_and(|lifecycle| get(lifecycle, "stopSignal").is_some()))
+        list(spec, key).iter().any(|each| {
+            get(each, "lifecycle").is_some_and(|lifecycle| get(lifecycle, "stopSignal").is_some())
+        })
     })
 }
 

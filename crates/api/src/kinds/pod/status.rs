@@ -81,7 +81,8 @@ fn transitions(errors: &mut FieldErrors, path: &Path<'_>, now: &Value, was: &Val
             if !list(now, key).iter().any(runs) {
                 continue;
             }
-            let container = containers.and_then(|key| list(spec, key).iter().find(|each| text(each, "name") == name));
+            let container =
+                containers.and_then(|key| list(spec, key).iter().find(|each| text(each, "name") == name));
             if !container.is_some_and(|container| restarts(container, spec, int(ended, "exitCode"))) {
                 let detail = "may not be transitioned to non-terminated state";
                 errors.forbidden(&path.index(index).child("state"), detail);
@@ -97,7 +98,9 @@ fn restarts(container: &Value, spec: &Value, code: i64) -> bool {
         "OnFailure" => code != 0,
         _ => false,
     };
-    let Some(own) = text_ptr(container, "restartPolicy") else { return by_policy(text(spec, "restartPolicy")) };
+    let Some(own) = text_ptr(container, "restartPolicy") else {
+        return by_policy(text(spec, "restartPolicy"));
+    };
     let matched = |rule: &&Value| {
         let Some(codes) = get(rule, "exitCodes") else { return false };
         let listed = list(codes, "values").iter().any(|value| value.as_i64() == Some(code));
@@ -200,10 +203,9 @@ mod tests {
 
     #[test]
     fn what_has_ended_stays_so_unless_it_is_restarted() {
-        let status = |state: &str, code: i64| {
-            json!({"containerStatuses": [{"name": "c", "state": {state: {"exitCode": code}}}]})
-        };
-        let refusal = "status.containerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state";
+        let status = |state: &str, code: i64| json!({"containerStatuses": [{"name": "c", "state": {state: {"exitCode": code}}}]});
+        let refusal =
+            "status.containerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state";
         for (policy, rules, code, refused) in [
             ("Always", json!({}), 0, false),
             ("Never", json!({}), 1, true),
@@ -229,11 +231,14 @@ mod tests {
     #[test]
     fn addresses_are_one_of_each_family() {
         let spec = json!({});
-        let ips = |all: &[&str]| json!({"podIPs": all.iter().map(|ip| json!({"ip": ip})).collect::<Vec<_>>()});
+        let ips =
+            |all: &[&str]| json!({"podIPs": all.iter().map(|ip| json!({"ip": ip})).collect::<Vec<_>>()});
         assert!(faults(&spec, &json!({}), &ips(&["10.0.0.1", "fd00::1"])).is_empty());
         assert_eq!(
             faults(&spec, &json!({}), &ips(&["10.0.0.1", "10.0.0.2"])),
-            ["status.podIPs: Invalid value: [{\"IP\":\"10.0.0.1\"},{\"IP\":\"10.0.0.2\"}]: may specify no more than one IP for each IP family"]
+            [
+                "status.podIPs: Invalid value: [{\"IP\":\"10.0.0.1\"},{\"IP\":\"10.0.0.2\"}]: may specify no more than one IP for each IP family"
+            ]
         );
         assert_eq!(faults(&spec, &json!({}), &ips(&["x"])).len(), 1);
         assert!(faults(&spec, &ips(&["x"]), &ips(&["x"])).is_empty(), "what was there may stay");

@@ -51,7 +51,8 @@ pub fn resize(new: &mut Value, old: &Value) {
     keep(spec, &given, "resources");
     for key in lists {
         let wanted = list(&given, key);
-        let same_names = wanted.iter().zip(list(&old["spec"], key)).all(|(a, b)| text(a, "name") == text(b, "name"));
+        let same_names =
+            wanted.iter().zip(list(&old["spec"], key)).all(|(a, b)| text(a, "name") == text(b, "name"));
         if !same_names {
             keep(spec, &given, key);
             continue;
@@ -78,7 +79,8 @@ pub fn status(new: &mut Value, old: &Value) {
     let known = list(before, "conditions");
     let mut used = vec![false; known.len()];
     for condition in list_mut(status, "conditions") {
-        let found = known.iter().enumerate().find(|(at, each)| !used[*at] && each["type"] == condition["type"]);
+        let found =
+            known.iter().enumerate().find(|(at, each)| !used[*at] && each["type"] == condition["type"]);
         let Some((at, earlier)) = found else { continue };
         used[at] = true;
         if int(condition, "observedGeneration") == 0 && int(earlier, "observedGeneration") != 0 {
@@ -120,7 +122,8 @@ mod tests {
     fn a_status_keeps_what_old_kubelets_forget() {
         let old = json!({"metadata": {"ownerReferences": [1]}, "status": {"qosClass": "Burstable",
             "observedGeneration": 3, "conditions": [{"type": "Ready", "observedGeneration": 3}]}});
-        let mut new = json!({"metadata": {}, "status": {"phase": "Running", "conditions": [{"type": "Ready"}]}});
+        let mut new =
+            json!({"metadata": {}, "status": {"phase": "Running", "conditions": [{"type": "Ready"}]}});
         status(&mut new, &old);
         assert_eq!(
             new,

@@ -6,7 +6,9 @@ use serde_json::Value;
 use super::{annotations, diff, internal, placement, spec, spec_defaults};
 use crate::field::{FieldErrors, Path};
 use crate::kinds::common::check::bad_text;
-use crate::kinds::common::walk::{at, ensure, get, get_mut, int_ptr, keep, list, map, remove, same, set, text};
+use crate::kinds::common::walk::{
+    at, ensure, get, get_mut, int_ptr, keep, list, map, remove, same, set, text,
+};
 
 const WORDS: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
@@ -65,7 +67,8 @@ fn munge(errors: &mut FieldErrors, path: &Path<'_>, now: &Value, before: &Value)
         node_selector(errors, &path.child("nodeSelector"), now, before);
         keep(&mut munged, before, "nodeSelector");
         let affinity = path.child("affinity");
-        let (wanted, was) = (at(now, &["affinity", "nodeAffinity"]), at(before, &["affinity", "nodeAffinity"]));
+        let (wanted, was) =
+            (at(now, &["affinity", "nodeAffinity"]), at(before, &["affinity", "nodeAffinity"]));
         if !same(wanted, was) {
             node_affinity(errors, &affinity.child("nodeAffinity"), wanted, was);
             restore_node_affinity(&mut munged, before, was);
@@ -134,7 +137,8 @@ fn tolerations(errors: &mut FieldErrors, path: &Path<'_>, now: &Value, before: &
     };
     let all: Vec<Value> = list(now, "tolerations").iter().map(without_seconds).collect();
     if list(before, "tolerations").iter().any(|old| !all.contains(&without_seconds(old))) {
-        return errors.forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
+        return errors
+            .forbidden(path, "existing toleration can not be modified except its tolerationSeconds");
     }
     placement::tolerations(errors, path, now);
 }
@@ -243,7 +247,9 @@ mod tests {
         let found = faults(&old, &pod(|spec| spec["tolerations"] = json!([])));
         assert_eq!(
             found,
-            ["spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds"]
+            [
+                "spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds"
+            ]
         );
     }
 
@@ -259,7 +265,9 @@ mod tests {
         assert_eq!(faults(&old, &gated(json!({"k": "v", "l": "w"}))), [""; 0]);
         assert_eq!(
             faults(&old, &gated(json!({"k": "x"}))),
-            ["spec.nodeSelector: Invalid value: {\"k\":\"x\"}: only additions to spec.nodeSelector are allowed (no mutations or deletions)"]
+            [
+                "spec.nodeSelector: Invalid value: {\"k\":\"x\"}: only additions to spec.nodeSelector are allowed (no mutations or deletions)"
+            ]
         );
     }
 }

@@ -106,17 +106,17 @@ mod tests {
     fn sources_get_their_defaults() {
         for (given, made) in [
             (json!({"name": "v"}), json!({"name": "v", "emptyDir": {}})),
-            (
-                json!({"hostPath": {"path": "/x"}}),
-                json!({"hostPath": {"path": "/x", "type": ""}}),
-            ),
+            (json!({"hostPath": {"path": "/x"}}), json!({"hostPath": {"path": "/x", "type": ""}})),
             (json!({"secret": {}}), json!({"secret": {"defaultMode": 420}})),
             (
                 json!({"projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}),
                 json!({"projected": {"defaultMode": 420,
                     "sources": [{"serviceAccountToken": {"path": "t", "expirationSeconds": 3600}}]}}),
             ),
-            (json!({"image": {"reference": "x"}}), json!({"image": {"reference": "x", "pullPolicy": "Always"}})),
+            (
+                json!({"image": {"reference": "x"}}),
+                json!({"image": {"reference": "x", "pullPolicy": "Always"}}),
+            ),
         ] {
             let mut object = given;
             volume(&mut object);

@@ -46,16 +46,8 @@ const SOURCES: &[(&str, &str, Check)] = &[
     ("image", "image", image),
 ];
 
-const HOST_PATH_TYPES: &[&str] = &[
-    "",
-    "BlockDevice",
-    "CharDevice",
-    "Directory",
-    "DirectoryOrCreate",
-    "File",
-    "FileOrCreate",
-    "Socket",
-];
+const HOST_PATH_TYPES: &[&str] =
+    &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
 
 /// The volumes that are all right, by name: only these may be mounted.
 #[derive(Default)]
@@ -104,10 +96,13 @@ fn made_elsewhere(errors: &mut FieldErrors, path: &Path<'_>, volume: &Value, all
     if pod_name.is_empty() {
         return;
     }
-    let Some(claim) = at(volume, &["persistentVolumeClaim", "claimName"]).and_then(Value::as_str) else { return };
+    let Some(claim) = at(volume, &["persistentVolumeClaim", "claimName"]).and_then(Value::as_str) else {
+        return;
+    };
     let made = |other: &Value| {
         get(other, "ephemeral").is_some()
-            && claim.strip_prefix(pod_name).and_then(|rest| rest.strip_prefix('-')) == Some(text(other, "name"))
+            && claim.strip_prefix(pod_name).and_then(|rest| rest.strip_prefix('-'))
+                == Some(text(other, "name"))
     };
     if all.iter().any(made) {
         let path = path.child("persistentVolumeClaim");

@@ -6,12 +6,12 @@ use std::fmt::Display;
 use serde_json::Value;
 
 use super::annotations::{SECCOMP_CONTAINER, SECCOMP_POD};
+use super::apparmor;
 use super::containers::visit;
 use super::quantities::{is_whole, quantity};
-use super::apparmor;
 use crate::field::Path;
-use crate::kinds::common::{ip_forms, node_labels};
 use crate::kinds::common::walk::{at, get, int, int_ptr, list, map, same, text};
+use crate::kinds::common::{ip_forms, node_labels};
 use crate::meta::names;
 
 /// Annotations that do nothing any more.
@@ -21,7 +21,10 @@ const OLD_ANNOTATIONS: [(&str, &str); 3] = [
         "non-functional in v1.16+; use the \"priorityClassName\" field instead",
     ),
     ("security.alpha.kubernetes.io/sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
-    ("security.alpha.kubernetes.io/unsafe-sysctls", "non-functional in v1.11+; use the \"sysctls\" field instead"),
+    (
+        "security.alpha.kubernetes.io/unsafe-sysctls",
+        "non-functional in v1.11+; use the \"sysctls\" field instead",
+    ),
 ];
 
 /// Volumes whose drivers are gone or going.
@@ -273,7 +276,9 @@ fn volumes(warn: &mut Warn<'_>, path: &Path<'_>, spec: &Value) {
         let path = path.index(index);
         let path = path.child("projected.sources");
         for source in sources(volume) {
-            for (key, shown) in [("configMap", "configMap"), ("secret", "secrets"), ("downwardAPI", "downwardAPI")] {
+            for (key, shown) in
+                [("configMap", "configMap"), ("secret", "secrets"), ("downwardAPI", "downwardAPI")]
+            {
                 let Some(from) = get(&source, key) else { continue };
                 let path = path.child(shown);
                 for (index, item) in list(from, "items").iter().enumerate() {
@@ -332,9 +337,11 @@ fn variables(warn: &mut Warn<'_>, path: &Path<'_>, container: &Value) {
             continue;
         }
         let (value, reference) = (text(variable, "value"), format!("$({name})"));
-        let builds_on_it = get(variable, "valueFrom").is_none() && value != reference && value.contains(&reference);
+        let builds_on_it =
+            get(variable, "valueFrom").is_none() && value != reference && value.contains(&reference);
         if !builds_on_it {
-            let words = format!("hides previous definition of {name:?}, which may be dropped when using apply");
+            let words =
+                format!("hides previous definition of {name:?}, which may be dropped when using apply");
             warn(&path.index(index), &words);
         }
     }
@@ -363,7 +370,8 @@ fn ports(warn: &mut Warn<'_>, path: &Path<'_>, spec: &Value) {
                 let (its_ip, its_host) = (text(earlier, "hostIP"), int(earlier, "hostPort"));
                 if ip == its_ip && host == its_host {
                     found.push((place.clone(), format!("duplicate port definition with {other}")));
-                } else if host == 0 || its_host == 0 || host == its_host && ip.is_empty() != its_ip.is_empty() {
+                } else if host == 0 || its_host == 0 || host == its_host && ip.is_empty() != its_ip.is_empty()
+                {
                     found.push((place.clone(), format!("overlapping port definition with {other}")));
                 }
             }
@@ -411,15 +419,21 @@ mod tests {
             (
                 json!({"containers": [{"ports": [{"containerPort": 1, "protocol": "TCP"},
                     {"containerPort": 1, "protocol": "TCP"}]}]}),
-                vec!["spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]"],
+                vec![
+                    "spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]",
+                ],
             ),
             (
                 json!({"containers": [{"resources": {"requests": {"memory": "400m"}}}]}),
-                vec!["spec.containers[0].resources.requests[memory]: fractional byte value \"400m\" is invalid, must be an integer"],
+                vec![
+                    "spec.containers[0].resources.requests[memory]: fractional byte value \"400m\" is invalid, must be an integer",
+                ],
             ),
             (
                 json!({"containers": [{"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}]}),
-                vec!["spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply"],
+                vec![
+                    "spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply",
+                ],
             ),
             (
                 json!({"containers": [{"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "$(A)2"}]}]}),
@@ -427,14 +441,18 @@ mod tests {
             ),
             (
                 json!({"nodeSelector": {"beta.kubernetes.io/os": "linux"}}),
-                vec!["spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use \"kubernetes.io/os\" instead"],
+                vec![
+                    "spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use \"kubernetes.io/os\" instead",
+                ],
             ),
         ] {
             assert_eq!(of_pod(&json!({"metadata": {"name": "p"}, "spec": spec})), expected);
         }
         assert_eq!(
             of_pod(&json!({"metadata": {"name": "a.b"}})),
-            ["metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]"]
+            [
+                "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]"
+            ]
         );
     }
 
@@ -446,7 +464,9 @@ mod tests {
         let words = "fractional byte value \"100m\" is invalid, must be an integer";
         assert_eq!(
             of_pod(&pod),
-            [format!("spec.volumes[0].ephemeral.volumeClaimTemplate.spec.resources.requests[storage]: {words}")]
+            [format!(
+                "spec.volumes[0].ephemeral.volumeClaimTemplate.spec.resources.requests[storage]: {words}"
+            )]
         );
         let mut found = Vec::new();
         of_claim(&mut found, &Path::new("spec"), &claim);
@@ -457,8 +477,9 @@ mod tests {
     fn owners_are_warned_when_their_spec_changes() {
         let owner = json!({"metadata": {"name": "o"}, "spec": {"template": {"spec":
             {"topologySpreadConstraints": [{"topologyKey": "zone"}]}}}});
-        let expected =
-            ["spec.template.spec.topologySpreadConstraints[0].labelSelector: a null labelSelector results in matching no pod"];
+        let expected = [
+            "spec.template.spec.topologySpreadConstraints[0].labelSelector: a null labelSelector results in matching no pod",
+        ];
         assert_eq!(of_owner(&owner, None), expected);
         assert_eq!(of_owner(&owner, Some(&owner)), [""; 0]);
     }

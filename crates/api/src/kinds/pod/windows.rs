@@ -66,7 +66,8 @@ fn user_faults(name: &str) -> Vec<String> {
     if user.is_empty() {
         faults.push("runAsUserName's User cannot be empty".to_owned());
     } else if user.len() > USER_BYTES_MAX {
-        faults.push(format!("runAsUserName's User length must not be longer than {USER_BYTES_MAX} characters"));
+        faults
+            .push(format!("runAsUserName's User length must not be longer than {USER_BYTES_MAX} characters"));
     }
     if !user.is_empty() && user.chars().all(|c| matches!(c, '.' | ' ')) {
         faults.push("runAsUserName's User cannot contain only periods or spaces".to_owned());
@@ -89,7 +90,8 @@ pub fn host_process(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
         if let (Some(of_pod), Some(own)) = (of_pod, own)
             && of_pod != own
         {
-            let detail = format!("pod hostProcess value must be identical if both are specified, was {of_pod}");
+            let detail =
+                format!("pod hostProcess value must be identical if both are specified, was {of_pod}");
             let path = path.child("securityContext.windowsOptions.hostProcess");
             errors.invalid(&path, &own.into(), detail);
         }
@@ -101,7 +103,8 @@ pub fn host_process(errors: &mut FieldErrors, path: &Path<'_>, spec: &Value) {
         return;
     }
     if host != count {
-        let detail = "If pod contains any hostProcess containers then all containers must be HostProcess containers";
+        let detail =
+            "If pod contains any hostProcess containers then all containers must be HostProcess containers";
         bad_text(errors, path, "", detail);
     }
     if !flag(spec, "hostNetwork") {
@@ -201,8 +204,15 @@ mod tests {
 
     #[test]
     fn users_of_windows() {
-        for (name, faults) in [("x", 0), ("DOM\\x", 0), ("a.b.example.com\\x", 0), ("", 1), ("a\\b\\c", 1), ("...", 1), ("a@b", 1)]
-        {
+        for (name, faults) in [
+            ("x", 0),
+            ("DOM\\x", 0),
+            ("a.b.example.com\\x", 0),
+            ("", 1),
+            ("a\\b\\c", 1),
+            ("...", 1),
+            ("a@b", 1),
+        ] {
             assert_eq!(user_faults(name).len(), faults, "{name}");
         }
     }

@@ -47,7 +47,11 @@ pub fn allocated(new: &mut Value, old: &Value) {
     let on_nodes = |object: &Value| matches!(kind(object), "NodePort" | "LoadBalancer");
     if on_nodes(new) && on_nodes(old) {
         let numbers = |spec: &Value| -> Vec<i64> {
-            list(spec, "ports").iter().map(|port| int(port, "nodePort")).filter(|number| *number != 0).collect()
+            list(spec, "ports")
+                .iter()
+                .map(|port| int(port, "nodePort"))
+                .filter(|number| *number != 0)
+                .collect()
         };
         let (used, known) = (numbers(&new["spec"]), list(was, "ports"));
         for port in list_mut(ensure(new, "spec"), "ports") {

@@ -108,7 +108,9 @@ mod tests {
         let noted = json!({"metadata": {"annotations": {OLD_HINTS: "auto"}}, "spec": {"type": "ClusterIP"}});
         assert_eq!(
             of(&noted),
-            ["annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead"]
+            [
+                "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead"
+            ]
         );
     }
 }

@@ -124,7 +124,8 @@ pub fn claims_and_service(errors: &mut FieldErrors, path: &Path<'_>, spec: &Valu
 pub fn update(errors: &mut FieldErrors, path: &Path<'_>, new: &Value, old: &Value) {
     spec(errors, path, new);
     let keys = |of: &'_ Value| of.as_object().map(|map| map.keys().cloned().collect::<Vec<_>>());
-    let fixed = keys(new).into_iter().chain(keys(old)).flatten().filter(|key| !MUTABLE.contains(&key.as_str()));
+    let fixed =
+        keys(new).into_iter().chain(keys(old)).flatten().filter(|key| !MUTABLE.contains(&key.as_str()));
     for key in fixed {
         if !same(new.get(&key), old.get(&key)) {
             let detail = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \

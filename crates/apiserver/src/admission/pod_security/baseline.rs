@@ -193,8 +193,10 @@ fn host_ports(pod: &Value) -> Option<String> {
     }
     ports.sort_unstable();
     let list: Vec<String> = ports.iter().map(i64::to_string).collect();
-    let (verb, noun) =
-        (if names.len() == 1 { "uses" } else { "use" }, if ports.len() == 1 { "hostPort" } else { "hostPorts" });
+    let (verb, noun) = (
+        if names.len() == 1 { "uses" } else { "use" },
+        if ports.len() == 1 { "hostPort" } else { "hostPorts" },
+    );
     Some(format!("{} {verb} {noun} {}", named("container", &names), list.join(", ")))
 }
 
@@ -348,9 +350,6 @@ fn windows_host_process(pod: &Value, push: &mut impl FnMut(&'static str, String)
     }
     if !setters.is_empty() {
         let who = setters.join(" and ");
-        push(
-            "hostProcess",
-            format!("{who} must not set securityContext.windowsOptions.hostProcess=true"),
-        );
+        push("hostProcess", format!("{who} must not set securityContext.windowsOptions.hostProcess=true"));
     }
 }

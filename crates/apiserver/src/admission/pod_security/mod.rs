@@ -63,7 +63,8 @@ fn evaluate(rule: Rule, pod: &Value) -> Vec<Violation> {
 }
 
 fn shown(violations: &[Violation]) -> String {
-    let texts: Vec<String> = violations.iter().map(|one| format!("{} ({})", one.reason, one.detail)).collect();
+    let texts: Vec<String> =
+        violations.iter().map(|one| format!("{} ({})", one.reason, one.detail)).collect();
     texts.join(", ")
 }
 
@@ -78,8 +79,7 @@ fn pod(attempt: &Attempt<'_>, pod: &Value, warnings: &mut Vec<String>) -> Result
     if attempt.operation == Operation::Update {
         // A change that has nothing to do with security isn't looked at.
         let same = attempt.old.is_some_and(|old| {
-            old["spec"] == pod["spec"]
-                && security_annotations(old) == security_annotations(pod)
+            old["spec"] == pod["spec"] && security_annotations(old) == security_annotations(pod)
         });
         if same {
             return Ok(());
@@ -129,8 +129,7 @@ fn template_of<'v>(group: &str, plural: &str, object: &'v Value) -> Option<&'v V
 }
 
 fn warn_of_template(attempt: &Attempt<'_>, template: &Value, warnings: &mut Vec<String>) {
-    let before =
-        attempt.old.and_then(|old| template_of(attempt.info.group, attempt.info.plural, old));
+    let before = attempt.old.and_then(|old| template_of(attempt.info.group, attempt.info.plural, old));
     if before.is_some_and(|before| before["spec"] == template["spec"]) {
         return;
     }

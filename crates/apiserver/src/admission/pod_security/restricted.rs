@@ -70,7 +70,11 @@ fn capabilities(pod: &Value) -> Option<String> {
     let context = |one: &Value| one["securityContext"]["capabilities"].clone();
     let keeps = picked(pod, |one| !each(&context(one)["drop"]).any(|word| word == "ALL"));
     let added = |one: &Value| -> Vec<String> {
-        each(&context(one)["add"]).map(text).filter(|word| *word != "NET_BIND_SERVICE").map(str::to_owned).collect()
+        each(&context(one)["add"])
+            .map(text)
+            .filter(|word| *word != "NET_BIND_SERVICE")
+            .map(str::to_owned)
+            .collect()
     };
     let adds = picked(pod, |one| !added(one).is_empty());
     let mut values = Vec::new();
@@ -79,7 +83,10 @@ fn capabilities(pod: &Value) -> Option<String> {
     }
     let mut faults = Vec::new();
     if !keeps.is_empty() {
-        faults.push(format!("{} must set securityContext.capabilities.drop=[\"ALL\"]", named("container", &keeps)));
+        faults.push(format!(
+            "{} must set securityContext.capabilities.drop=[\"ALL\"]",
+            named("container", &keeps)
+        ));
     }
     if !adds.is_empty() {
         faults.push(format!(

@@ -111,9 +111,8 @@ fn is_best_effort(pod: &Value) -> bool {
 }
 
 fn crosses_namespaces(affinity: &Value) -> bool {
-    let crosses = |term: &Value| {
-        each(&term["namespaces"]).next().is_some() || !term["namespaceSelector"].is_null()
-    };
+    let crosses =
+        |term: &Value| each(&term["namespaces"]).next().is_some() || !term["namespaceSelector"].is_null();
     ["podAffinity", "podAntiAffinity"].iter().any(|side| {
         let side = &affinity[*side];
         each(&side["requiredDuringSchedulingIgnoredDuringExecution"]).any(crosses)

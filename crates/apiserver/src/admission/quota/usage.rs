@@ -37,7 +37,10 @@ pub(super) fn counts(info: &KindInfo, resource: &str) -> bool {
         return true;
     }
     if is("pods") {
-        let plain = resource.strip_prefix("requests.").or_else(|| resource.strip_prefix("limits.")).unwrap_or(resource);
+        let plain = resource
+            .strip_prefix("requests.")
+            .or_else(|| resource.strip_prefix("limits."))
+            .unwrap_or(resource);
         return matches!(plain, "pods" | "cpu" | "memory" | "ephemeral-storage")
             || plain.starts_with("hugepages-")
             || resource.starts_with("requests.") && plain.contains('/');
@@ -55,7 +58,11 @@ pub(super) fn counts(info: &KindInfo, resource: &str) -> bool {
 
 /// The name under which objects of a kind are counted.
 fn counted(info: &KindInfo) -> String {
-    if info.group.is_empty() { format!("count/{}", info.plural) } else { format!("count/{}.{}", info.plural, info.group) }
+    if info.group.is_empty() {
+        format!("count/{}", info.plural)
+    } else {
+        format!("count/{}.{}", info.plural, info.group)
+    }
 }
 
 /// What an object uses.

@@ -97,8 +97,7 @@ impl Role {
         let api_version = format!("{GROUP}/v1");
         let mut metadata = self.metadata(&self.name);
         if let Some(label) = &self.label {
-            metadata["labels"][format!("rbac.authorization.k8s.io/aggregate-to-{label}")] =
-                "true".into();
+            metadata["labels"][format!("rbac.authorization.k8s.io/aggregate-to-{label}")] = "true".into();
         }
         let mut role = json!({"apiVersion": api_version, "kind": role_kind, "metadata": metadata,
             "rules": if self.aggregate.is_some() { Value::Null } else { Value::Array(self.rules.clone()) }});
@@ -164,8 +163,7 @@ mod tests {
             "kube-system"
         );
         assert_eq!(
-            find("clusterroles", "system:aggregate-to-edit")["metadata"]["labels"]
-                ["rbac.authorization.k8s.io/aggregate-to-edit"],
+            find("clusterroles", "system:aggregate-to-edit")["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-edit"],
             "true"
         );
         assert!(find("clusterrolebindings", "system:node").get("subjects").is_none());

@@ -44,14 +44,18 @@ impl PolicyRule {
             }
             match known.split_once('/') {
                 None => subresource.is_empty() && known == resource,
-                Some((whole, part)) => part == subresource && !part.is_empty() && (whole == "*" || whole == resource),
+                Some((whole, part)) => {
+                    part == subresource && !part.is_empty() && (whole == "*" || whole == resource)
+                }
             }
         })
     }
 
     fn covers_path(&self, path: &str) -> bool {
         self.non_resource_urls.iter().any(|known| {
-            known == "*" || known == path || known.strip_suffix('*').is_some_and(|start| path.starts_with(start))
+            known == "*"
+                || known == path
+                || known.strip_suffix('*').is_some_and(|start| path.starts_with(start))
         })
     }
 
@@ -109,9 +113,10 @@ impl PolicyRule {
                         parts.push(base);
                     } else {
                         parts.extend(
-                            self.resource_names
-                                .iter()
-                                .map(|name| PolicyRule { resource_names: vec![name.clone()], ..base.clone() }),
+                            self.resource_names.iter().map(|name| PolicyRule {
+                                resource_names: vec![name.clone()],
+                                ..base.clone()
+                            }),
                         );
                     }
                 }
@@ -193,7 +198,12 @@ mod tests {
 
     fn rule(verbs: &[&str], groups: &[&str], resources: &[&str]) -> PolicyRule {
         let own = |words: &[&str]| words.iter().map(|&w| w.to_owned()).collect();
-        PolicyRule { verbs: own(verbs), api_groups: own(groups), resources: own(resources), ..Default::default() }
+        PolicyRule {
+            verbs: own(verbs),
+            api_groups: own(groups),
+            resources: own(resources),
+            ..Default::default()
+        }
     }
 
     #[test]

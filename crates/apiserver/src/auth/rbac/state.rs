@@ -172,7 +172,8 @@ impl State {
                 Some(_) => {}
                 None => {
                     let kind = binding.role.kind.to_lowercase();
-                    faults.push(format!("{kind}.rbac.authorization.k8s.io {:?} not found", binding.role.name));
+                    faults
+                        .push(format!("{kind}.rbac.authorization.k8s.io {:?} not found", binding.role.name));
                 }
             }
         }
@@ -187,7 +188,8 @@ impl State {
                 Some(known) => rules.extend(known.iter().cloned()),
                 None => {
                     let kind = binding.role.kind.to_lowercase();
-                    faults.push(format!("{kind}.rbac.authorization.k8s.io {:?} not found", binding.role.name));
+                    faults
+                        .push(format!("{kind}.rbac.authorization.k8s.io {:?} not found", binding.role.name));
                 }
             }
         }
@@ -220,7 +222,11 @@ mod tests {
 
     fn state() -> State {
         let mut state = State::default();
-        state.set_role("n", "r", Some(br#"{"rules":[{"verbs":["get"],"apiGroups":[""],"resources":["pods"]}]}"#));
+        state.set_role(
+            "n",
+            "r",
+            Some(br#"{"rules":[{"verbs":["get"],"apiGroups":[""],"resources":["pods"]}]}"#),
+        );
         state.set_binding(
             "n",
             "b",
@@ -241,7 +247,10 @@ mod tests {
             r#"RBAC: allowed by RoleBinding "b/n" of Role "r" to ServiceAccount "s/n""#
         );
         state.set_role("n", "r", None);
-        assert_eq!(state.allows(&attempt), Err(vec![r#"role.rbac.authorization.k8s.io "r" not found"#.to_owned()]));
+        assert_eq!(
+            state.allows(&attempt),
+            Err(vec![r#"role.rbac.authorization.k8s.io "r" not found"#.to_owned()])
+        );
         state.set_binding("n", "b", None);
         assert_eq!(state.allows(&attempt), Err(vec![]));
         assert!(state.by_subject.is_empty());

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::super::{Asked, Virtual};
 use super::decode;
-use crate::core::call::{meta, set_meta, unset_meta};
 use crate::auth::{Attributes, User};
+use crate::core::call::{meta, set_meta, unset_meta};
 
 /// Whose rights are asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -206,8 +206,7 @@ fn bare(review: &Value, who: Who, errors: &mut FieldErrors) {
     };
     let more = |(key, value): (&String, &Value)| key != "managedFields" && key != ours && !nothing(value);
     if metadata.into_iter().flatten().any(more) {
-        let detail =
-            if who == Who::Local { "must be empty except for namespace" } else { "must be empty" };
+        let detail = if who == Who::Local { "must be empty except for namespace" } else { "must be empty" };
         errors.invalid(&Path::new("metadata"), &review["metadata"], detail);
     }
 }
@@ -290,12 +289,16 @@ mod tests {
             (
                 json!({"metadata": {"namespace": "n"}, "spec": {"user": "u", "nonResourceAttributes": path}}),
                 Who::Local,
-                vec!["spec.nonResourceAttributes: Invalid value: {\"Path\":\"/x\",\"Verb\":\"get\"}: disallowed on this kind of request"],
+                vec![
+                    "spec.nonResourceAttributes: Invalid value: {\"Path\":\"/x\",\"Verb\":\"get\"}: disallowed on this kind of request",
+                ],
             ),
             (
                 json!({"metadata": {"namespace": "n"}, "spec": {"user": "u", "resourceAttributes": {"namespace": "m"}}}),
                 Who::Local,
-                vec!["spec.resourceAttributes.namespace: Invalid value: \"m\": must match metadata.namespace"],
+                vec![
+                    "spec.resourceAttributes.namespace: Invalid value: \"m\": must match metadata.namespace",
+                ],
             ),
             (
                 about(json!({"resourceAttributes": {"verb": "get", "fieldSelector": {}, "labelSelector":

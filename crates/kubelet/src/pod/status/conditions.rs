@@ -41,18 +41,10 @@ pub(crate) fn conditions(
 ) -> Vec<PodCondition> {
     let containers = containers_ready(known, phase, init, main);
     let ready = ready(known, &containers, before);
-    let verdicts = [
-        ready_to_start(known),
-        initialized(known, phase, init, main),
-        ready,
-        containers,
-        Verdict::yes(),
-    ];
-    let mut conditions: Vec<PodCondition> = OWNED
-        .iter()
-        .zip(verdicts)
-        .map(|(name, verdict)| merge(known, name, verdict, before))
-        .collect();
+    let verdicts =
+        [ready_to_start(known), initialized(known, phase, init, main), ready, containers, Verdict::yes()];
+    let mut conditions: Vec<PodCondition> =
+        OWNED.iter().zip(verdicts).map(|(name, verdict)| merge(known, name, verdict, before)).collect();
     if let Some(ended) = &known.memory.ended
         && ended.reason == "Evicted"
     {
@@ -74,9 +66,9 @@ pub(crate) fn conditions(
 fn merge(known: &Known<'_>, name: &str, verdict: Verdict, before: &PodStatus) -> PodCondition {
     let status = if verdict.holds { "True" } else { "False" };
     let old = before.conditions.iter().flatten().find(|old| old.type_ == name && old.status == status);
-    let since = old.and_then(|old| old.last_transition_time.clone()).unwrap_or_else(|| {
-        Time(jiff::Timestamp::from_second(known.now.as_second()).unwrap_or(known.now))
-    });
+    let since = old
+        .and_then(|old| old.last_transition_time.clone())
+        .unwrap_or_else(|| Time(jiff::Timestamp::from_second(known.now.as_second()).unwrap_or(known.now)));
     PodCondition {
         type_: name.to_owned(),
         status: status.to_owned(),
@@ -89,10 +81,19 @@ fn merge(known: &Known<'_>, name: &str, verdict: Verdict, before: &PodStatus) ->
 }
 
 fn ready_to_start(known: &Known<'_>) -> Verdict {
-    if known.ready_sandbox().is_some() { Verdict::yes() } else { Verdict { holds: false, reason: None, message: None } }
+    if known.ready_sandbox().is_some() {
+        Verdict::yes()
+    } else {
+        Verdict { holds: false, reason: None, message: None }
+    }
 }
 
-fn initialized(known: &Known<'_>, phase: &str, init: &[ContainerStatus], main: &[ContainerStatus]) -> Verdict {
+fn initialized(
+    known: &Known<'_>,
+    phase: &str,
+    init: &[ContainerStatus],
+    main: &[ContainerStatus],
+) -> Verdict {
     if phase == "Succeeded" {
         return Verdict { holds: true, reason: Some("PodCompleted".into()), message: None };
     }
@@ -117,7 +118,12 @@ fn initialized(known: &Known<'_>, phase: &str, init: &[ContainerStatus], main: &
     Verdict::no("ContainersNotInitialized", Some(message))
 }
 
-fn containers_ready(known: &Known<'_>, phase: &str, init: &[ContainerStatus], main: &[ContainerStatus]) -> Verdict {
+fn containers_ready(
+    known: &Known<'_>,
+    phase: &str,
+    init: &[ContainerStatus],
+    main: &[ContainerStatus],
+) -> Verdict {
     match phase {
         "Succeeded" => return Verdict::completed(),
         "Failed" => return Verdict::no("PodFailed", None),
@@ -133,19 +139,29 @@ fn containers_ready(known: &Known<'_>, phase: &str, init: &[ContainerStatus], ma
     if unready.is_empty() {
         return Verdict::yes();
     }
-    Verdict::no("ContainersNotReady", Some(format!("containers with unready status: [{}]", unready.join(" "))))
+    Verdict::no(
+        "ContainersNotReady",
+        Some(format!("containers with unready status: [{}]", unready.join(" "))),
+    )
 }
 
 fn ready(known: &Known<'_>, containers: &Verdict, before: &PodStatus) -> Verdict {
     if !containers.holds {
-        return Verdict { holds: false, reason: containers.reason.clone(), message: containers.message.clone() };
+        return Verdict {
+            holds: false,
+            reason: containers.reason.clone(),
+            message: containers.message.clone(),
+        };
     }
     let gates = spec::spec(known.pod).readiness_gates.iter().flatten();
     let mut messages = Vec::new();
     for gate in gates {
         let found = before.conditions.iter().flatten().find(|other| other.type_ == gate.condition_type);
         match found {
-            None => messages.push(format!("corresponding condition of pod readiness gate \"{}\" does not exist.", gate.condition_type)),
+            None => messages.push(format!(
+                "corresponding condition of pod readiness gate \"{}\" does not exist.",
+                gate.condition_type
+            )),
             Some(condition) if condition.status != "True" => messages.push(format!(
                 "the status of pod readiness gate \"{}\" is not \"True\", but {}",
                 gate.condition_type, condition.status
@@ -153,5 +169,9 @@ fn ready(known: &Known<'_>, containers: &Verdict, before: &PodStatus) -> Verdict
             Some(_) => {}
         }
     }
-    if messages.is_empty() { Verdict::yes() } else { Verdict::no("ReadinessGatesNotReady", Some(messages.join(", "))) }
+    if messages.is_empty() {
+        Verdict::yes()
+    } else {
+        Verdict::no("ReadinessGatesNotReady", Some(messages.join(", ")))
+    }
 }

@@ -49,7 +49,8 @@ fn one(
             _ => {
                 status.state = Some(waiting_state(known, container, init));
                 status.restart_count = old.map_or(0, |old| old.restart_count);
-                status.last_state = old.and_then(|old| old.last_state.clone()).or(Some(ContainerState::default()));
+                status.last_state =
+                    old.and_then(|old| old.last_state.clone()).or(Some(ContainerState::default()));
                 status
             }
         };
@@ -60,14 +61,18 @@ fn one(
     status.restart_count = i32::try_from(seen.config.attempt).unwrap_or(i32::MAX);
     status.last_state = Some(known.previous(&container.name).map_or_else(
         || old.and_then(|old| old.last_state.clone()).unwrap_or_default(),
-        |previous| ContainerState { terminated: Some(terminated(previous, node)), ..ContainerState::default() },
+        |previous| ContainerState {
+            terminated: Some(terminated(previous, node)),
+            ..ContainerState::default()
+        },
     ));
     if let Some(user) = &seen.user {
         status.user = Some(ContainerUser {
             linux: Some(LinuxContainerUser {
                 uid: user.uid,
                 gid: user.gid,
-                supplemental_groups: (!user.supplemental_groups.is_empty()).then(|| user.supplemental_groups.clone()),
+                supplemental_groups: (!user.supplemental_groups.is_empty())
+                    .then(|| user.supplemental_groups.clone()),
             }),
         });
     }
@@ -95,7 +100,8 @@ fn one(
             status.ready = init && !spec::is_sidecar(container) && state.exit_code == 0;
             let again = !over(known) && spec::restarts(known.pod, container, state.exit_code);
             if again && let Some(waiting) = crash_loop(known, container, seen) {
-                status.last_state = Some(ContainerState { terminated: Some(state), ..ContainerState::default() });
+                status.last_state =
+                    Some(ContainerState { terminated: Some(state), ..ContainerState::default() });
                 status.state = Some(ContainerState { waiting: Some(waiting), ..ContainerState::default() });
             } else {
                 status.state = Some(ContainerState { terminated: Some(state), ..ContainerState::default() });
@@ -119,7 +125,10 @@ fn ended_state(status: &ContainerStatus) -> Option<&ContainerStateTerminated> {
 /// An exited container that waits for its next start: back-off, or what keeps it from starting.
 fn crash_loop(known: &Known<'_>, container: &Container, exited: &Seen) -> Option<ContainerStateWaiting> {
     if let Some(trouble) = known.memory.troubles.get(&container.name) {
-        return Some(ContainerStateWaiting { reason: Some(trouble.reason.clone()), message: Some(trouble.message.clone()) });
+        return Some(ContainerStateWaiting {
+            reason: Some(trouble.reason.clone()),
+            message: Some(trouble.message.clone()),
+        });
     }
     let (id, backoff) = known.memory.restart_backoff.get(&container.name)?;
     if id != exited.id.as_str() || backoff.until() <= known.now {
@@ -128,7 +137,11 @@ fn crash_loop(known: &Known<'_>, container: &Container, exited: &Seen) -> Option
     let pod = format!("{}_{}({})", spec::name(known.pod), spec::namespace(known.pod), spec::uid(known.pod));
     Some(ContainerStateWaiting {
         reason: Some("CrashLoopBackOff".into()),
-        message: Some(format!("back-off {} restarting failed container={} pod={pod}", backoff.shown(), container.name)),
+        message: Some(format!(
+            "back-off {} restarting failed container={} pod={pod}",
+            backoff.shown(),
+            container.name
+        )),
     })
 }
 
@@ -137,7 +150,8 @@ fn waiting_state(known: &Known<'_>, container: &Container, init: bool) -> Contai
     let waiting = if let Some(trouble) = known.memory.troubles.get(&container.name) {
         ContainerStateWaiting { reason: Some(trouble.reason.clone()), message: Some(trouble.message.clone()) }
     } else {
-        let reason = if init || !spec::inits(known.pod).is_empty() { "PodInitializing" } else { "ContainerCreating" };
+        let reason =
+            if init || !spec::inits(known.pod).is_empty() { "PodInitializing" } else { "ContainerCreating" };
         ContainerStateWaiting { reason: Some(reason.into()), message: None }
     };
     ContainerState { waiting: Some(waiting), ..ContainerState::default() }
@@ -165,9 +179,11 @@ fn mounts(container: &Container) -> Option<Vec<VolumeMountStatus>> {
             mount_path: mount.mount_path.clone(),
             name: mount.name.clone(),
             read_only: mount.read_only.filter(|read_only| *read_only),
-            recursive_read_only: (mount.read_only == Some(true)).then(|| match mount.recursive_read_only.as_deref() {
-                Some("Enabled" | "IfPossible") => "Enabled".to_owned(),
-                _ => "Disabled".to_owned(),
+            recursive_read_only: (mount.read_only == Some(true)).then(|| {
+                match mount.recursive_read_only.as_deref() {
+                    Some("Enabled" | "IfPossible") => "Enabled".to_owned(),
+                    _ => "Disabled".to_owned(),
+                }
             }),
             ..VolumeMountStatus::default()
         })

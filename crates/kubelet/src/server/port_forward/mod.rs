@@ -39,7 +39,8 @@ pub(super) async fn serve(
     let sandboxes = node.runtime.list_sandboxes().await.map_err(Refusal::internal)?;
     let mut ours = sandboxes.into_iter().filter(|sandbox| sandbox.config.uid == spec::uid(&pod));
     let sandbox = ours.find(|sandbox| sandbox.state == SandboxState::Ready);
-    let sandbox = sandbox.ok_or_else(|| Refusal::internal(format!("pod {name} has no sandbox that runs")))?.id;
+    let sandbox =
+        sandbox.ok_or_else(|| Refusal::internal(format!("pod {name} has no sandbox that runs")))?.id;
     let env = node.env.clone();
     let target = Target { node: node.clone(), sandbox };
     if spdy::is_spdy(&request) {

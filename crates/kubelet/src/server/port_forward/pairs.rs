@@ -96,8 +96,11 @@ fn told(stream: &Opened) -> Result<(String, Sort), String> {
 /// Ends what was not completed in time.
 async fn give_up(env: &Env, waiting: &mut HashMap<String, (Opened, Duration)>) {
     let now = env.elapsed();
-    let late: Vec<String> =
-        waiting.iter().filter(|(_, (_, since))| now.saturating_sub(*since) >= PAIR_TIME_MAX).map(|(id, _)| id.clone()).collect();
+    let late: Vec<String> = waiting
+        .iter()
+        .filter(|(_, (_, since))| now.saturating_sub(*since) >= PAIR_TIME_MAX)
+        .map(|(id, _)| id.clone())
+        .collect();
     for id in late {
         if let Some((stream, _)) = waiting.remove(&id) {
             if sort_of(&stream) == Some(Sort::Error) {

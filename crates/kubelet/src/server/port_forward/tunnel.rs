@@ -11,7 +11,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
 
 /// Both directions of a socket as bytes.
-pub(super) fn halves<S>(socket: WebSocketStream<S>) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send)
+pub(super) fn halves<S>(
+    socket: WebSocketStream<S>,
+) -> (impl AsyncRead + Unpin + Send, impl AsyncWrite + Unpin + Send)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -23,6 +25,8 @@ where
             Err(error) => Some(Err(io::Error::other(error))),
         })
     });
-    let sink = sink.sink_map_err(io::Error::other).with(|bytes: Bytes| ready(Ok::<_, io::Error>(Message::Binary(bytes))));
+    let sink = sink
+        .sink_map_err(io::Error::other)
+        .with(|bytes: Bytes| ready(Ok::<_, io::Error>(Message::Binary(bytes))));
     (StreamReader::new(source), SinkWriter::new(CopyToBytes::new(sink)))
 }

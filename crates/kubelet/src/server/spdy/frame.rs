@@ -53,7 +53,10 @@ pub(super) enum Received {
 ///
 /// # Errors
 /// The connection's, and `InvalidData` for what isn't SPDY; nothing can be read afterwards.
-pub(super) async fn read(from: &mut (impl AsyncRead + Unpin), unpacker: &mut Unpacker) -> io::Result<Option<Received>> {
+pub(super) async fn read(
+    from: &mut (impl AsyncRead + Unpin),
+    unpacker: &mut Unpacker,
+) -> io::Result<Option<Received>> {
     let mut head = [0; 8];
     match from.read_exact(&mut head).await {
         Ok(_) => {}
@@ -95,7 +98,9 @@ pub(super) async fn read(from: &mut (impl AsyncRead + Unpin), unpacker: &mut Unp
             Received::Headers { id: id?, fin }
         }
         RST_STREAM => Received::Reset { id: id? },
-        PING => Received::Ping(u32::from_be_bytes(*payload.first_chunk().ok_or_else(|| malformed("a frame is cut off"))?)),
+        PING => Received::Ping(u32::from_be_bytes(
+            *payload.first_chunk().ok_or_else(|| malformed("a frame is cut off"))?,
+        )),
         GOAWAY => Received::GoAway,
         _ => Received::Other,
     }))
@@ -132,7 +137,9 @@ pub(super) fn write(frame: &Sent, packer: &mut Packer, out: &mut Vec<u8>) -> io:
             put_length(bytes.len(), out);
             out.extend_from_slice(bytes);
         }
-        Sent::Reset { id, why } => control(RST_STREAM, &[&id.to_be_bytes(), &(*why as u32).to_be_bytes()], out),
+        Sent::Reset { id, why } => {
+            control(RST_STREAM, &[&id.to_be_bytes(), &(*why as u32).to_be_bytes()], out)
+        }
         Sent::Ping(id) => control(PING, &[&id.to_be_bytes()], out),
         Sent::GoAway { last } => control(GOAWAY, &[&last.to_be_bytes(), &[0; 4]], out),
     }
@@ -163,8 +170,14 @@ mod tests {
     use super::*;
 
     /// What a client sends to open a stream.
-    pub(in super::super) fn open(id: u32, headers: &[(&str, &str)], fin: bool, packer: &mut Packer) -> Vec<u8> {
-        let headers: Headers = headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    pub(in super::super) fn open(
+        id: u32,
+        headers: &[(&str, &str)],
+        fin: bool,
+        packer: &mut Packer,
+    ) -> Vec<u8> {
+        let headers: Headers =
+            headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let packed = packer.pack(&headers).unwrap();
         let mut out = Vec::new();
         control(SYN_STREAM, &[&id.to_be_bytes(), &[0; 6], &packed], &mut out);
@@ -232,7 +245,8 @@ mod tests {
     fn frames_are_written() {
         let mut out = Vec::new();
         let mut packer = Packer::new();
-        write(&Sent::Data { id: 5, bytes: Bytes::from_static(b"abc"), fin: true }, &mut packer, &mut out).unwrap();
+        write(&Sent::Data { id: 5, bytes: Bytes::from_static(b"abc"), fin: true }, &mut packer, &mut out)
+            .unwrap();
         write(&Sent::Reset { id: 5, why: Reset::Refused }, &mut packer, &mut out).unwrap();
         write(&Sent::GoAway { last: 5 }, &mut packer, &mut out).unwrap();
         let expected = [

@@ -161,7 +161,9 @@ mod tests {
     fn blocks_are_unpacked_in_order() {
         let (mut packer, mut unpacker) = (Packer::new(), Unpacker::new());
         let long = "x".repeat(5_000);
-        for pairs in [&[("streamtype", "error"), ("port", "80")][..], &[], &[("streamtype", "data"), ("a", &long)]] {
+        for pairs in
+            [&[("streamtype", "error"), ("port", "80")][..], &[], &[("streamtype", "data"), ("a", &long)]]
+        {
             let packed = packer.pack(&headers(pairs)).unwrap();
             assert_eq!(unpacker.unpack(&packed).unwrap(), headers(pairs));
         }
@@ -177,7 +179,12 @@ mod tests {
         // A small block that unpacks to a large one.
         let bomb = Packer::new().pack(&headers(&[("a", &"x".repeat(1 << 20))]));
         assert!(Unpacker::new().unpack(&bomb.unwrap()).is_err());
-        for block in [&b""[..], &[0, 0, 0, 1], &[255, 255, 255, 255, 0, 0, 0, 0], &[0, 0, 0, 1, 0, 0, 0, 9, 1, 2, 3, 4]] {
+        for block in [
+            &b""[..],
+            &[0, 0, 0, 1],
+            &[255, 255, 255, 255, 0, 0, 0, 0],
+            &[0, 0, 0, 1, 0, 0, 0, 9, 1, 2, 3, 4],
+        ] {
             assert!(parse(block).is_err(), "{block:?}");
         }
     }

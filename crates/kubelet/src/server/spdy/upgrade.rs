@@ -16,7 +16,10 @@ pub(crate) fn is_spdy(request: &Request<Incoming>) -> bool {
 
 /// The answer to a request that asks for it, and which of the protocols on top of it both sides know: the first that
 /// the client names.
-pub(crate) fn switch(request: &Request<Incoming>, known: &[&'static str]) -> Result<(Response<Body>, &'static str), Refusal> {
+pub(crate) fn switch(
+    request: &Request<Incoming>,
+    known: &[&'static str],
+) -> Result<(Response<Body>, &'static str), Refusal> {
     let named = request.headers().get_all(PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     let named: Vec<&str> = named.flat_map(|value| value.split(',')).map(str::trim).collect();
     if named.is_empty() {
