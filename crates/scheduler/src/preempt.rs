@@ -109,7 +109,7 @@ fn victims(
             }
         }
         leaving.iter().for_each(|other| snapshot.put_back(slot, other.clone()));
-        leaving.sort_by(|a, b| importance(a).cmp(&importance(b)));
+        leaving.sort_by_key(|a| importance(a));
         if !leaving.is_empty() {
             choice = Some(Choice { node, victims: leaving, violations });
         }

@@ -42,20 +42,20 @@ impl Chance<'_> {
         Some(match shape {
             Shape::String => self.text().into(),
             Shape::Int32 | Shape::Int64 => self.integer().into(),
-            Shape::Bool => (self.byte() % 2 == 0).into(),
+            Shape::Bool => (self.byte().is_multiple_of(2)).into(),
             Shape::Float => json!(self.integer() as f64 / 8.0),
             Shape::Bytes => ["", "aGk=", "AAEC/w=="][usize::from(self.byte() % 3)].into(),
             Shape::Time => time(self.integer(), false).into(),
             Shape::MicroTime => time(self.integer(), true).into(),
             Shape::Quantity => ["0", "1500m", "1Gi", "12e3"][usize::from(self.byte() % 4)].into(),
-            Shape::IntOrString if self.byte() % 2 == 0 => self.integer().into(),
+            Shape::IntOrString if self.byte().is_multiple_of(2) => self.integer().into(),
             Shape::IntOrString => self.text().into(),
             Shape::Json => json!([1, null, {"a": self.text()}]),
             Shape::Raw => json!({"apiVersion": "v1", "x": {"y": [self.integer(), 1.5, null]}}),
             Shape::Fields => json!({"f:spec": {".": {}, "f:x": {}}}),
-            Shape::SchemaOrBool if self.byte() % 2 == 0 => (self.byte() % 2 == 0).into(),
-            Shape::SchemaOrStrings if self.byte() % 2 == 0 => json!(["a", "b"]),
-            Shape::SchemaOrArray if self.byte() % 2 == 0 => {
+            Shape::SchemaOrBool if self.byte().is_multiple_of(2) => (self.byte().is_multiple_of(2)).into(),
+            Shape::SchemaOrStrings if self.byte().is_multiple_of(2) => json!(["a", "b"]),
+            Shape::SchemaOrArray if self.byte().is_multiple_of(2) => {
                 json!([self.object(schema::schema_props()?, depth + 3)])
             }
             Shape::SchemaOrBool | Shape::SchemaOrArray | Shape::SchemaOrStrings => {

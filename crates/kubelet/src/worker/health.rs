@@ -51,7 +51,7 @@ impl Worker {
             // After a restart of the kubelet what the API was told last stands until the next probe.
             let was_started = told.as_ref().and_then(|told| told.started).unwrap_or(false);
             let was_ready = told.as_ref().is_some_and(|told| told.ready);
-            let health = self.memory.health.entry(id.clone()).or_insert_with(Health::default);
+            let health = self.memory.health.entry(id.clone()).or_default();
             health.hook_done = true;
             health.started = was_started || !spec::has(&declared.startup_probe);
             health.ready = was_ready || !spec::has(&declared.readiness_probe);

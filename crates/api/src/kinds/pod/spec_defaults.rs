@@ -164,7 +164,7 @@ pub fn drop_disabled(spec: &mut Value, old: Option<&Value>) {
         }
     }
     for key in CONTAINER_LISTS {
-        let had = old.is_some_and(|old| stop_signal_in_use(old));
+        let had = old.is_some_and(stop_signal_in_use);
         for each in list_mut(spec, key) {
             let Some(lifecycle) = get_mut(each, "lifecycle") else { continue };
             if had || remove(lifecycle, "stopSignal").is_none() {

@@ -90,8 +90,8 @@ pub(super) fn check(minor: u32, restricted: bool, pod: &Value, out: &mut Vec<Vio
     if let Some(detail) = se_linux(minor, pod) {
         push("seLinuxOptions", detail);
     }
-    if !(restricted && minor >= 19)
-        && minor >= 19
+    if minor >= 19
+        && !restricted
         && let Some(detail) = seccomp(pod)
     {
         push("seccompProfile", detail);

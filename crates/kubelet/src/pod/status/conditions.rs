@@ -104,7 +104,7 @@ fn initialized(
         .filter(|container| {
             let status = init.iter().find(|status| status.name == container.name);
             if spec::is_sidecar(container) {
-                !begun && !status.is_some_and(|status| status.started == Some(true))
+                !begun && status.is_none_or(|status| status.started != Some(true))
             } else {
                 !begun && !status.is_some_and(|status| status.ready)
             }

@@ -166,6 +166,9 @@ fn malformed(what: &str) -> io::Error {
 }
 
 #[cfg(test)]
+pub(super) use tests::open;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -257,6 +260,3 @@ mod tests {
         assert_eq!(out, expected.concat());
     }
 }
-
-#[cfg(test)]
-pub(super) use tests::open;
