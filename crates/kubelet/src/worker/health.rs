@@ -4,7 +4,7 @@ use cox_env::Task;
 use cox_runtime::ContainerState;
 
 use super::{Desired, Message, Worker};
-use crate::pod::known::{Health, Job};
+use crate::pod::known::Job;
 use crate::pod::spec;
 use crate::probe::{self, Sort, Target, Verdict};
 
