@@ -2,7 +2,6 @@
 
 pub mod capability;
 pub mod cgroup;
-pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;

@@ -4,7 +4,6 @@ mod background;
 mod control;
 mod node;
 mod nodes;
-mod rest;
 
 use std::sync::Arc;
 
@@ -85,7 +84,6 @@ async fn run(mut args: ControlPlane, nodes: Vec<String>, acts: Acts) -> Result<(
     control.publish(&args)?;
     let listener = socket::listen(&layout.data_dir)?;
     steps.ready();
-    env.spawn(rest::watch(env.clone()));
     eprintln!("  kubectl --kubeconfig {} get nodes", layout.data_dir.join("admin.kubeconfig").display());
     let mut signals = Signals::new()?;
     loop {
