@@ -129,7 +129,9 @@ impl std::str::FromStr for StoreKind {
         match text {
             "embedded" => Ok(StoreKind::Embedded),
             "memory" => Ok(StoreKind::Memory),
-            other if other.starts_with("etcd=") => Err("the etcd store is not available yet; use embedded or memory".into()),
+            other if other.starts_with("etcd=") => {
+                Err("the etcd store is not available yet; use embedded or memory".into())
+            }
             other => Err(format!("{other:?} is neither embedded nor memory")),
         }
     }

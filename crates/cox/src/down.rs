@@ -58,7 +58,9 @@ fn end(data_dir: &Path, pid: u32) -> Result<()> {
     // The lock goes with the process, also where its parent has not looked after it yet.
     while lock::holder(data_dir) == Some(pid) {
         if Instant::now() > until {
-            bail!("process {pid} has not ended within {END_SECONDS_MAX} s; look at its log, or end it with kill -9 {pid}");
+            bail!(
+                "process {pid} has not ended within {END_SECONDS_MAX} s; look at its log, or end it with kill -9 {pid}"
+            );
         }
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -56,7 +56,11 @@ async fn offline(data_dir: &Path, ask: Ask) -> Result<Vec<String>> {
                 lines.push(format!("{}: {} {}", node.name, image.repo_tags.join(", "), image.id));
             }
             Ask::ImagePull { reference } => {
-                lines.push(format!("{}: {reference} {}", node.name, runtime.pull_image(reference, None).await?));
+                lines.push(format!(
+                    "{}: {reference} {}",
+                    node.name,
+                    runtime.pull_image(reference, None).await?
+                ));
             }
             Ask::ImageRm { reference } => {
                 runtime.remove_image(reference).await?;
@@ -89,8 +93,13 @@ pub(crate) fn lines(node: &str, images: &[ImageInfo]) -> Vec<String> {
         .iter()
         .map(|image| {
             let id = image.id.trim_start_matches("sha256:");
-            let names = if image.repo_tags.is_empty() { "<none>".to_owned() } else { image.repo_tags.join(", ") };
-            format!("{node:<16} {names:<50} {:<14} {:.1}", &id[..id.len().min(12)], image.size_bytes as f64 / 1_048_576.0)
+            let names =
+                if image.repo_tags.is_empty() { "<none>".to_owned() } else { image.repo_tags.join(", ") };
+            format!(
+                "{node:<16} {names:<50} {:<14} {:.1}",
+                &id[..id.len().min(12)],
+                image.size_bytes as f64 / 1_048_576.0
+            )
         })
         .collect()
 }

@@ -55,7 +55,9 @@ impl Layout {
     pub(crate) fn keep(&self) -> Result<()> {
         if let Some(before) = Layout::read(&self.data_dir)? {
             let fixed = |layout: &Layout| (layout.pod_cidr.clone(), layout.service_cidr.clone());
-            if fixed(&before) != fixed(self) || (before.nodes != self.nodes && !before.nodes.is_empty() && !self.nodes.is_empty()) {
+            if fixed(&before) != fixed(self)
+                || (before.nodes != self.nodes && !before.nodes.is_empty() && !self.nodes.is_empty())
+            {
                 bail!(
                     "{} holds a cluster with nodes {:?}, pods in {} and services in {}; \
                      start it with the same flags, or remove it first: cox down --purge --data-dir {}",
@@ -69,7 +71,8 @@ impl Layout {
         }
         let file = Layout::file(&self.data_dir);
         let fresh = file.with_extension("json.new");
-        std::fs::write(&fresh, serde_json::to_vec_pretty(self)?).with_context(|| format!("writing {}", fresh.display()))?;
+        std::fs::write(&fresh, serde_json::to_vec_pretty(self)?)
+            .with_context(|| format!("writing {}", fresh.display()))?;
         std::fs::rename(&fresh, &file).with_context(|| format!("writing {}", file.display()))?;
         Ok(())
     }

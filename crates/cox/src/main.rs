@@ -29,7 +29,9 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("COX_LOG").unwrap_or_else(|_| "warn".into()))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("COX_LOG").unwrap_or_else(|_| "warn".into()),
+        )
         .init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = runtime.context("starting").and_then(|runtime| runtime.block_on(run(cli.command)));
@@ -56,8 +58,9 @@ async fn run(command: Command) -> Result<()> {
         },
         Command::Kubeconfig(data) => {
             let path = data.data_dir.join("admin.kubeconfig");
-            let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("there is no cluster in {}; start one first: cox up", data.data_dir.display()))?;
+            let text = std::fs::read_to_string(&path).with_context(|| {
+                format!("there is no cluster in {}; start one first: cox up", data.data_dir.display())
+            })?;
             print!("{text}");
             Ok(())
         }
@@ -71,6 +74,10 @@ fn ask(data_dir: &Path, ask: &Ask) -> Result<()> {
             lines.iter().for_each(|line| println!("{line}"));
             Ok(())
         }
-        None => bail!("nothing runs in {}; start it with: cox up --data-dir {}", data_dir.display(), data_dir.display()),
+        None => bail!(
+            "nothing runs in {}; start it with: cox up --data-dir {}",
+            data_dir.display(),
+            data_dir.display()
+        ),
     }
 }

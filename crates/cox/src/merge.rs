@@ -67,7 +67,9 @@ fn read(file: &Path) -> Result<Value> {
     let value: Option<Value> = if text.trim().is_empty() {
         None
     } else {
-        Some(serde_saphyr::from_str(&text).with_context(|| format!("{} is not a kubeconfig; use --no-merge to leave it alone", file.display()))?)
+        Some(serde_saphyr::from_str(&text).with_context(|| {
+            format!("{} is not a kubeconfig; use --no-merge to leave it alone", file.display())
+        })?)
     };
     Ok(value.filter(Value::is_object).unwrap_or_else(|| json!({"apiVersion": "v1", "kind": "Config"})))
 }

@@ -28,7 +28,8 @@ impl Steps {
     pub(crate) fn begin(&self, name: &'static str) -> Step {
         let bar = self.terminal.then(|| {
             let bar = ProgressBar::new_spinner();
-            let style = ProgressStyle::with_template("  {spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+            let style = ProgressStyle::with_template("  {spinner} {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner());
             bar.set_style(style);
             bar.set_message(name);
             bar.enable_steady_tick(Duration::from_millis(80));

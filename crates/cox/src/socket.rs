@@ -56,7 +56,14 @@ pub(crate) fn ask(data_dir: &Path, ask: &Ask) -> Result<Option<Vec<String>>> {
     let path = path(data_dir);
     let mut stream = match UnixStream::connect(&path) {
         Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused) => return Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            return Ok(None);
+        }
         Err(error) => return Err(error).with_context(|| format!("connecting to {}", path.display())),
     };
     let mut line = serde_json::to_vec(ask)?;

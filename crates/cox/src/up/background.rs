@@ -30,11 +30,20 @@ pub(super) fn start(args: &ControlPlane) -> Result<()> {
         if let Some(status) = child.try_wait()? {
             let text = std::fs::read_to_string(&log_path).unwrap_or_default();
             let last: Vec<&str> = text.lines().rev().take(5).collect();
-            bail!("it ended with {status}; {} says:\n{}", log_path.display(), last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            bail!(
+                "it ended with {status}; {} says:\n{}",
+                log_path.display(),
+                last.into_iter().rev().collect::<Vec<_>>().join("\n")
+            );
         }
         if let Ok(Some(lines)) = socket::ask(data_dir, &Ask::Status) {
             lines.iter().for_each(|line| println!("{line}"));
-            eprintln!("ready in {} ms, process {}, log in {}", began.elapsed().as_millis(), child.id(), log_path.display());
+            eprintln!(
+                "ready in {} ms, process {}, log in {}",
+                began.elapsed().as_millis(),
+                child.id(),
+                log_path.display()
+            );
             return Ok(());
         }
         if began.elapsed() > Duration::from_secs(READY_SECONDS_MAX) {

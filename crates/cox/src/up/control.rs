@@ -44,15 +44,24 @@ pub(super) struct Control {
 
 impl Control {
     /// Starts it and serves at `--listen`.
-    pub(super) async fn start(env: &Env, args: &ControlPlane, layout: &Layout, acts: Acts) -> Result<Control> {
+    pub(super) async fn start(
+        env: &Env,
+        args: &ControlPlane,
+        layout: &Layout,
+        acts: Acts,
+    ) -> Result<Control> {
         let env = env.component("control plane");
         let data_dir = &layout.data_dir;
         let pki = Pki::open(&env, &data_dir.join("pki")).context("keys and certificates")?;
         let backend: Box<dyn Backend> = match args.store {
-            StoreKind::Embedded => Box::new(Embedded::open(data_dir.join("store")).await.context("the store")?),
+            StoreKind::Embedded => {
+                Box::new(Embedded::open(data_dir.join("store")).await.context("the store")?)
+            }
             StoreKind::Memory => Box::new(Memory::new(env.clone())),
         };
-        let store = Store::open(env.clone(), backend, Limits::default(), cox_apiserver::describe()).await.context("the store")?;
+        let store = Store::open(env.clone(), backend, Limits::default(), cox_apiserver::describe())
+            .await
+            .context("the store")?;
         let token = admin_token(data_dir)?;
         let advertise = layout.api_address()?;
         let port = args.listen.first().map_or(6443, SocketAddr::port);
@@ -72,7 +81,9 @@ impl Control {
         let identity = serving_identity(&pki, args, layout)?;
         let tls = pki.server_config(&identity)?;
         for address in &args.listen {
-            let listener = tokio::net::TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+            let listener = tokio::net::TcpListener::bind(address)
+                .await
+                .with_context(|| format!("listening on {address}"))?;
             env.spawn(cox_apiserver::serve(server.clone(), listener, tls.clone()));
         }
         let control = Control {
@@ -95,7 +106,9 @@ impl Control {
         // Each controller is a service account of its own. It writes by patch where upstream's writes by update, for
         // which upstream's roles have no rule: as part of this process it is one of the masters.
         let clients = move |name: &str| match name {
-            "kube-controller-manager" => client(&server, User::component("system:kube-controller-manager"), name),
+            "kube-controller-manager" => {
+                client(&server, User::component("system:kube-controller-manager"), name)
+            }
             account => {
                 let mut user = User::service_account("kube-system", account, "");
                 user.groups.push(MASTERS.to_owned());
@@ -137,7 +150,9 @@ impl Control {
             format!("process    {}", std::process::id()),
         ];
         if let Ok(rollup) = std::fs::read_to_string("/proc/self/smaps_rollup") {
-            let kib = rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+            let kib = rollup.lines().find_map(|line| {
+                line.strip_prefix("Pss:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+            });
             lines.push(format!("memory     {} MiB", kib.unwrap_or(0) / 1024));
         }
         lines
@@ -155,7 +170,9 @@ impl Control {
     }
 
     /// Makes the TLS configuration of a node's server.
-    pub(super) fn node_tls(&self) -> Box<dyn Fn(&NodeLayout) -> Result<Arc<rustls::ServerConfig>> + Send + Sync> {
+    pub(super) fn node_tls(
+        &self,
+    ) -> Box<dyn Fn(&NodeLayout) -> Result<Arc<rustls::ServerConfig>> + Send + Sync> {
         let pki = self.pki.clone();
         Box::new(move |node| {
             let names = [NameOrAddress::from(node.ip), NameOrAddress::from(node.name.as_str())];
@@ -169,11 +186,15 @@ impl Control {
         let Some(address) = layout.api_address()? else { return Ok(()) };
         let port = self.listen.first().map_or(6443, SocketAddr::port);
         let address = SocketAddr::new(address, port);
-        let covered = self.listen.iter().any(|listen| listen.port() == port && (listen.ip() == address.ip() || listen.ip().is_unspecified()));
+        let covered = self.listen.iter().any(|listen| {
+            listen.port() == port && (listen.ip() == address.ip() || listen.ip().is_unspecified())
+        });
         if covered {
             return Ok(());
         }
-        let listener = tokio::net::TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+        let listener = tokio::net::TcpListener::bind(address)
+            .await
+            .with_context(|| format!("listening on {address}"))?;
         self.env.spawn(cox_apiserver::serve(self.server.clone(), listener, self.tls.clone()));
         Ok(())
     }
@@ -186,9 +207,15 @@ impl Control {
 
     fn kubeconfig(&self, token: &str) -> Result<String> {
         let identity = self.pki.admin()?;
-        let address = self.listen.first().map(ToString::to_string).unwrap_or_default().replace("0.0.0.0", "127.0.0.1");
+        let address =
+            self.listen.first().map(ToString::to_string).unwrap_or_default().replace("0.0.0.0", "127.0.0.1");
         let server = format!("https://{address}");
-        Ok(kubeconfig(merge::NAME, &server, self.pki.ca_pem(), &Credentials { certificate: Some(&identity), token: Some(token) }))
+        Ok(kubeconfig(
+            merge::NAME,
+            &server,
+            self.pki.ca_pem(),
+            &Credentials { certificate: Some(&identity), token: Some(token) },
+        ))
     }
 
     /// Puts the context into the user's kubeconfig, unless told not to.
@@ -221,8 +248,11 @@ impl Control {
 fn audit(flags: &AuditFlags) -> Result<Option<AuditConfig>> {
     const MEGABYTE: u64 = 1 << 20;
     const DAY: Duration = Duration::from_secs(24 * 3600);
-    let (Some(path), Some(policy)) = (&flags.audit_log_path, &flags.audit_policy_file) else { return Ok(None) };
-    let text = std::fs::read_to_string(policy).with_context(|| format!("--audit-policy-file {}", policy.display()))?;
+    let (Some(path), Some(policy)) = (&flags.audit_log_path, &flags.audit_policy_file) else {
+        return Ok(None);
+    };
+    let text = std::fs::read_to_string(policy)
+        .with_context(|| format!("--audit-policy-file {}", policy.display()))?;
     let policy = Policy::parse(&text).with_context(|| policy.display().to_string())?;
     let file = LogFile {
         path: path.clone(),
@@ -238,13 +268,21 @@ fn client(server: &Arc<ApiServer>, user: User, manager: &str) -> Client {
 }
 
 fn serving_identity(pki: &Pki, args: &ControlPlane, layout: &Layout) -> Result<Identity> {
-    let mut names: Vec<NameOrAddress> =
-        ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "127.0.0.1"]
-            .map(NameOrAddress::from)
-            .into();
+    let mut names: Vec<NameOrAddress> = [
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+        "127.0.0.1",
+    ]
+    .map(NameOrAddress::from)
+    .into();
     names.push(layout.kubernetes_service_ip()?.into());
     names.extend(layout.api_address()?.map(NameOrAddress::from));
-    names.extend(args.listen.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified()).map(NameOrAddress::from));
+    names.extend(
+        args.listen.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified()).map(NameOrAddress::from),
+    );
     Ok(pki.server("kube-apiserver", &names)?)
 }
 

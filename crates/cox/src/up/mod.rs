@@ -63,7 +63,9 @@ async fn run(mut args: ControlPlane, nodes: Vec<String>, acts: Acts) -> Result<(
     } else {
         let step = steps.begin("network");
         let fabric = match layout.has_fabric() {
-            true => Some(Fabric::start(layout.fabric_config()?).await.context("the network between the nodes")?),
+            true => {
+                Some(Fabric::start(layout.fabric_config()?).await.context("the network between the nodes")?)
+            }
             false => None,
         };
         let address = layout.api_address()?.map(|address| address.to_string()).unwrap_or_default();
@@ -129,9 +131,13 @@ fn node_names(args: &Up) -> Result<Vec<String>> {
     };
     let valid = !base.is_empty()
         && base.len() <= 63
-        && base.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
+        && base
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
     if !valid {
-        bail!("{base:?} can't be a node's name: use --node-name with lower case letters, digits, '-' and '.'");
+        bail!(
+            "{base:?} can't be a node's name: use --node-name with lower case letters, digits, '-' and '.'"
+        );
     }
     if args.nodes == 1 {
         return Ok(vec![base]);
@@ -147,7 +153,10 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Signals> {
-        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     /// Resolves when the next one comes.

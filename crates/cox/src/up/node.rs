@@ -52,7 +52,8 @@ impl Node {
             }
             None => None,
         };
-        let network = NodeNetwork::start(layout.network(netns.as_deref())).await.context("the node's network")?;
+        let network =
+            NodeNetwork::start(layout.network(netns.as_deref())).await.context("the node's network")?;
         let runtime = Arc::new(NativeRuntime::open(layout.runtime()).await.context("the container runtime")?);
         let listener = listen(&layout, netns.as_deref()).context("the kubelet's server")?;
         let tls = (surroundings.tls)(&layout)?;
@@ -144,7 +145,9 @@ fn capacity(layout: &NodeLayout) -> Allocatable {
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib = memory
         .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<i64>().ok())
+        .find_map(|line| {
+            line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<i64>().ok()
+        })
         .unwrap_or(0);
     let disk = rustix::fs::statvfs(&layout.dir)
         .map(|disk| i64::try_from(disk.f_blocks.saturating_mul(disk.f_frsize)).unwrap_or(i64::MAX))

@@ -22,7 +22,10 @@ impl Nodes {
     pub(crate) async fn start(surroundings: Surroundings, layout: &Layout) -> Result<Nodes> {
         let layouts = layout.node_layouts()?;
         let mut running = BTreeMap::new();
-        let all = futures::future::join_all(layouts.iter().map(|layout| Node::start(&surroundings, layout.clone()))).await;
+        let all = futures::future::join_all(
+            layouts.iter().map(|layout| Node::start(&surroundings, layout.clone())),
+        )
+        .await;
         for (layout, node) in layouts.iter().zip(all) {
             running.insert(layout.name.clone(), node.with_context(|| format!("node {}", layout.name))?);
         }
@@ -65,7 +68,9 @@ impl Nodes {
     /// Stops a node as if its machine had failed.
     pub(crate) async fn stop(&self, name: &str) -> Result<Vec<String>> {
         self.known(name)?;
-        let Some(node) = self.running.lock().await.remove(name) else { bail!("node {name} is stopped already") };
+        let Some(node) = self.running.lock().await.remove(name) else {
+            bail!("node {name} is stopped already")
+        };
         node.fail(self.surroundings.fabric.as_ref()).await?;
         Ok(vec![format!("node {name} is stopped")])
     }
