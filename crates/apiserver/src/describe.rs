@@ -1,9 +1,11 @@
 //! What a store has to know of an object that it finds without a header: an object of a store that others write.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use cox_api::{Header, kinds};
 use cox_store::Describe;
+use serde_json::Value;
 
 /// Makes headers by the rules of the kind that is stored under a key.
 pub fn describe() -> Describe {
@@ -16,4 +18,17 @@ pub fn describe() -> Describe {
         let fields = kind.map(|kind| kind.selectable(value)).unwrap_or_default();
         Header::of(value, fields)
     })
+}
+
+/// Which headers this version makes, as a number: stored ones of another version are made anew when they are read.
+pub fn header_epoch() -> u64 {
+    let mut hash = DefaultHasher::new();
+    env!("CARGO_PKG_VERSION").hash(&mut hash);
+    for kind in kinds::ALL {
+        kind.info().store_prefix.hash(&mut hash);
+        for (field, _) in kind.selectable(&Value::Null) {
+            field.hash(&mut hash);
+        }
+    }
+    hash.finish()
 }

@@ -26,7 +26,7 @@ pub use audit::{AuditConfig, LogFile, Policy};
 pub use auth::User;
 pub use config::{Config, Limits, ServiceRange};
 pub use db::Db;
-pub use describe::describe;
+pub use describe::{describe, header_epoch};
 pub use error::Error;
 pub use http::serve;
 pub use server::{Answer, ApiServer, LocalTransport};

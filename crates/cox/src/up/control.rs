@@ -55,7 +55,8 @@ impl Control {
         let pki = Pki::open(&env, &data_dir.join("pki")).context("keys and certificates")?;
         let backend: Box<dyn Backend> = match args.store {
             StoreKind::Embedded => {
-                Box::new(Embedded::open(data_dir.join("store")).await.context("the store")?)
+                let opened = Embedded::open_at(data_dir.join("store"), cox_apiserver::header_epoch()).await;
+                Box::new(opened.context("the store")?)
             }
             StoreKind::Memory => Box::new(Memory::new(env.clone())),
         };
