@@ -47,8 +47,9 @@ impl Inner {
                 self.sandboxes().insert(id, sandbox.clone());
                 self.listen(sandbox, receiver);
             }
-            Err(_) => {
+            Err(error) => {
                 // Stopped before, or lost while nobody looked. Nothing of it may go on unseen.
+                tracing::info!(sandbox = %id, %error, "no supervisor answers: what is left of the sandbox ends");
                 let state = records::read(&dir.join(STATE_FILE)).unwrap_or_default();
                 self.add_containers(&sandbox, state)?;
                 let group = self.pod_cgroup(&id, &sandbox.record.config)?;
