@@ -54,15 +54,23 @@ impl Rotating {
         if self.bytes > 0 && self.bytes + length > self.settings.bytes_max {
             self.begin_anew(now)?;
         }
-        if let Some(file) = &mut self.file {
-            file.write_all(lines)?;
+        if let Some(file) = &mut self.file
+            && let Err(error) = file.write_all(lines)
+        {
+            // A full disk takes half of them: what follows shall not stand in the middle of a line.
+            let _ = file.set_len(self.bytes);
+            return Err(error);
         }
         self.bytes += length;
         Ok(())
     }
 
     fn begin_anew(&mut self, now: Timestamp) -> io::Result<()> {
-        std::fs::rename(&self.settings.path, backup(&self.settings.path, now))?;
+        match std::fs::rename(&self.settings.path, backup(&self.settings.path, now)) {
+            // Somebody else put it aside, or an earlier attempt got no further than here.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            done => done?,
+        }
         self.file = Some(append(&self.settings.path)?);
         self.bytes = 0;
         self.forget(now)
@@ -152,5 +160,8 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"1234567\n9\n");
         log.write(b"1234567\n", at(2000)).unwrap();
         assert_eq!(names(), ["audit-2027-01-15T08-33-20.000.log", "audit.log"], "the others are too old");
+        std::fs::remove_file(&path).unwrap();
+        log.write(b"1234568\n", at(2001)).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"1234568\n", "it goes on after somebody took it away");
     }
 }

@@ -4,11 +4,12 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
 /// A connection whose writes have to go on: one that takes nothing for a while is cut off, so that what waits to be
@@ -86,6 +87,10 @@ pub(super) struct Use {
     began: Instant,
     /// The requests in the upper half, the milliseconds since the start in the lower.
     state: AtomicU64,
+    /// How many of the requests are streams from nodes and what they serve, which end when those end them.
+    streams: AtomicUsize,
+    /// A request is over, or has become a stream.
+    changed: Notify,
 }
 
 const ONE: u64 = 1 << 40;
@@ -94,9 +99,17 @@ const MILLISECONDS: u64 = ONE - 1;
 /// A request that isn't over until this is dropped.
 pub(super) struct InUse(Arc<Use>);
 
+/// A stream that counts until this is dropped.
+pub(super) struct Streaming(Arc<Use>);
+
 impl Use {
     pub(super) fn new() -> Arc<Use> {
-        Arc::new(Use { began: Instant::now(), state: AtomicU64::new(0) })
+        Arc::new(Use {
+            began: Instant::now(),
+            state: AtomicU64::new(0),
+            streams: AtomicUsize::new(0),
+            changed: Notify::new(),
+        })
     }
 
     pub(super) fn begin(self: &Arc<Self>) -> InUse {
@@ -104,9 +117,26 @@ impl Use {
         InUse(self.clone())
     }
 
-    /// How many requests aren't over.
-    pub(super) fn requests(&self) -> usize {
-        usize::try_from(self.state.load(Ordering::Relaxed) / ONE).unwrap_or(usize::MAX)
+    /// A request that is under way has become a stream.
+    pub(super) fn stream(self: &Arc<Self>) -> Streaming {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        self.changed.notify_waiters();
+        Streaming(self.clone())
+    }
+
+    /// Resolves when nothing is under way but streams that somebody else ends.
+    pub(super) async fn until_only_streams(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            // What changes from here on is not missed.
+            changed.as_mut().enable();
+            let streams = self.streams.load(Ordering::Relaxed) as u64;
+            if streams > 0 && streams >= self.state.load(Ordering::Relaxed) / ONE {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Resolves when nothing was asked for `time`.
@@ -128,6 +158,13 @@ impl Drop for InUse {
         let now = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(MILLISECONDS) & MILLISECONDS;
         let over = |state: u64| Some(((state & !MILLISECONDS) - ONE) | now);
         let _ = self.0.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, over);
+        self.0.changed.notify_waiters();
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -153,6 +190,22 @@ mod tests {
         let error = flowing.write_all(&[7; 50]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(began.elapsed().as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_are_left_alone_with_nothing_else_under_way() {
+        let used = Use::new();
+        let began = Instant::now();
+        let requests = async {
+            let (followed, get) = (used.begin(), used.begin());
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let stream = used.stream();
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            drop(get);
+            (followed, stream)
+        };
+        tokio::join!(used.until_only_streams(), requests);
+        assert_eq!(began.elapsed().as_secs(), 7);
     }
 
     #[tokio::test(start_paused = true)]

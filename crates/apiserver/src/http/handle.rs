@@ -1,7 +1,6 @@
 //! One request: who asks, what for, and the answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cox_api::{Body, Reason, Request, Response, Status, Verb};
 use http::Method;
@@ -38,24 +37,6 @@ pub(super) struct Connection {
     pub(super) peer: Option<std::net::IpAddr>,
     /// Whether anything is being asked.
     pub(super) used: Arc<Use>,
-    /// How many of its requests are streams from nodes and what they serve, which end when those end them.
-    pub(super) streams: AtomicUsize,
-}
-
-/// A stream that counts until this is dropped.
-struct Streaming(Arc<Connection>);
-
-impl Streaming {
-    fn begin(connection: &Arc<Connection>) -> Streaming {
-        connection.streams.fetch_add(1, Ordering::Relaxed);
-        Streaming(connection.clone())
-    }
-}
-
-impl Drop for Streaming {
-    fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// Answers a request.
@@ -84,8 +65,9 @@ pub(super) async fn handle(
     ticket.made(&mut answered);
     let mut answered = if gzip { super::system::compress(answered) } else { answered };
     ticket.answered(&answered);
-    let streaming = matches!(answered.body(), Reply::Passed(..)).then(|| Streaming::begin(&connection));
-    answered.body_mut().hold((in_use, streaming, ticket));
+    let streaming = matches!(answered.body(), Reply::Passed(..)).then(|| connection.used.stream());
+    // In this order: a stream that has just ended isn't one that is left alone.
+    answered.body_mut().hold((streaming, in_use, ticket));
     answered
 }
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,9 +22,6 @@ const PING_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
 const PONG_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(15);
 /// After a failed accept (no file descriptors left, say).
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
-
-/// How often is looked, at the end, whether there is anything to wait for.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Serves a listener until the server drains or its component ends.
 pub async fn serve(server: Arc<ApiServer>, listener: TcpListener, tls: Arc<rustls::ServerConfig>) {
@@ -86,9 +83,8 @@ async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcce
         address,
         peer,
         used: used.clone(),
-        streams: AtomicUsize::new(0),
     });
-    let (draining, streams) = (server.until_draining(), about.clone());
+    let draining = server.until_draining();
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let (server, about) = (server.clone(), about.clone());
         async move { Ok::<_, Infallible>(handle(server, about, request).await) }
@@ -119,7 +115,7 @@ async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcce
             tokio::select! {
                 biased;
                 result = connection => result,
-                () = streams.until_only_streams() => return,
+                () = used.until_only_streams() => return,
             }
         }
         () = used.until_idle(limits.idle_time_max) => {
@@ -129,18 +125,5 @@ async fn connection(server: Arc<ApiServer>, stream: TcpStream, acceptor: TlsAcce
     };
     if let Err(error) = result {
         tracing::debug!(?peer, %error, "connection");
-    }
-}
-
-impl Connection {
-    /// Resolves when nothing is under way but streams that somebody else ends.
-    async fn until_only_streams(&self) {
-        loop {
-            let streams = self.streams.load(Ordering::Relaxed);
-            if streams > 0 && streams >= self.used.requests() {
-                return;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
     }
 }
