@@ -52,8 +52,7 @@ impl Inner {
                 tracing::info!(sandbox = %id, %error, "no supervisor answers: what is left of the sandbox ends");
                 let state = records::read(&dir.join(STATE_FILE)).unwrap_or_default();
                 self.add_containers(&sandbox, state)?;
-                let group = self.pod_cgroup(&id, &sandbox.record.config)?;
-                blocking(move || group.kill_all().map_err(cgroup_error)).await?;
+                self.kill_what_is_left(&sandbox).await?;
                 sandbox.disconnected();
                 sandbox.begin_stop();
                 self.sandboxes().insert(id, sandbox);

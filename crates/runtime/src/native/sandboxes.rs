@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use cox_shim::protocol::{self, Call, Event, IdMap, PidMode, READY, SPEC_FILE, SandboxSpec};
+use cox_sys::cgroup::Cgroup;
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -149,8 +150,8 @@ impl Inner {
     /// What is left of a sandbox without supervisor is killed, and everybody is told.
     pub(super) async fn supervisor_gone(&self, sandbox: &Sandbox) {
         // The kernel has killed the containers' first processes; programs can have opted out of that.
-        if let Ok(group) = self.pod_cgroup(&sandbox.id, &sandbox.record.config) {
-            let _ = blocking(move || group.kill_all().map_err(cgroup_error)).await;
+        if let Err(error) = self.kill_what_is_left(sandbox).await {
+            tracing::warn!(sandbox = %sandbox.id, %error, "killing what is left of a sandbox");
         }
         for container in sandbox.disconnected() {
             let shim = container.shim();
@@ -177,14 +178,42 @@ impl Inner {
             Ok(_) | Err(RuntimeError::SandboxGone(_)) => {}
             Err(e) => return Err(e),
         }
-        let group = self.pod_cgroup(id, &sandbox.record.config)?;
-        let result = blocking(move || {
-            group.kill_all().map_err(cgroup_error)?;
-            supervisor.as_ref().map_or(Ok(()), wait_until_gone)
-        })
-        .await;
+        let killed = self.kill_what_is_left(&sandbox).await;
+        let ended = blocking(move || supervisor.as_ref().map_or(Ok(()), wait_until_gone)).await;
         sandbox.disconnected();
-        result
+        killed.and(ended)
+    }
+
+    /// The cgroups of a sandbox's own containers. The pod's is shared by all sandboxes that are made for the pod.
+    fn own_cgroups(&self, sandbox: &Sandbox) -> Result<Vec<Cgroup>> {
+        let pod = self.pod_cgroup(&sandbox.id, &sandbox.record.config)?;
+        let dir = sandbox.dir.join("containers");
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(RuntimeError::file("list", &dir)(error)),
+        };
+        entries
+            .flatten()
+            .map(|entry| pod.child(&entry.file_name().to_string_lossy()).map_err(cgroup_error))
+            .collect()
+    }
+
+    /// Kills what still runs of a sandbox's containers, and nothing of another sandbox of the same pod.
+    pub(super) async fn kill_what_is_left(&self, sandbox: &Sandbox) -> Result<()> {
+        let groups = self.own_cgroups(sandbox)?;
+        blocking(move || groups.iter().try_for_each(Cgroup::kill_all).map_err(cgroup_error)).await
+    }
+
+    /// Whether another sandbox is in the same pod's cgroup.
+    fn shares_cgroup(&self, sandbox: &Sandbox) -> Result<bool> {
+        let name = |of: &Sandbox| {
+            let group = self.pod_cgroup(&of.id, &of.record.config)?;
+            Ok::<_, RuntimeError>(group.name().to_owned())
+        };
+        let ours = name(sandbox)?;
+        let others: Vec<Arc<Sandbox>> = self.sandboxes().values().cloned().collect();
+        Ok(others.iter().any(|other| other.id != sandbox.id && name(other).is_ok_and(|name| name == ours)))
     }
 
     pub(super) async fn remove_sandbox(self: Arc<Self>, id: &SandboxId) -> Result<()> {
@@ -196,7 +225,11 @@ impl Inner {
         let inner = self.clone();
         let removed = sandbox.clone();
         blocking(move || {
-            inner.pod_cgroup(&removed.id, &removed.record.config)?.remove().map_err(cgroup_error)?;
+            if inner.shares_cgroup(&removed)? {
+                inner.own_cgroups(&removed)?.iter().try_for_each(Cgroup::remove).map_err(cgroup_error)?;
+            } else {
+                inner.pod_cgroup(&removed.id, &removed.record.config)?.remove().map_err(cgroup_error)?;
+            }
             unmount_shm(&removed.dir);
             // First the name, so that a crash in between doesn't leave half a sandbox to be found.
             let _ = fs::remove_file(removed.dir.join(SANDBOX_FILE));
@@ -210,8 +243,8 @@ impl Inner {
 
     /// Takes back what was made for a sandbox that didn't come to be.
     pub(super) fn clean_up(&self, id: &SandboxId, dir: &Path, record: &SandboxRecord) {
+        // It had no containers yet. An earlier sandbox of the pod may still have some: then the group stays.
         if let Ok(group) = self.pod_cgroup(id, &record.config) {
-            let _ = group.kill_all();
             let _ = group.remove();
         }
         if let NetworkNamespace::Create(path) = &record.config.network {

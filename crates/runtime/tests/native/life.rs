@@ -166,3 +166,27 @@ async fn a_supervisor_keeps_nothing_open_that_the_agent_was_started_with() {
     assert_eq!(node.runtime.sandbox_status(&sandbox).await.unwrap().state, SandboxState::Ready);
     node.finish().await;
 }
+
+/// A pod's sandboxes share its cgroup: what ends the old one leaves the new one alone.
+#[tokio::test]
+async fn an_old_sandbox_ends_alone() {
+    let mut node = Node::new().await;
+    let parent = "kubepods/podof-two".to_owned();
+    let config = |attempt| SandboxConfig { attempt, cgroup_parent: parent.clone(), ..node.sandbox_config() };
+    let (first, second) = (config(0), config(1));
+    let old = node.runtime.run_sandbox(first).await.unwrap();
+    node.runtime.stop_sandbox(&old).await.unwrap();
+    let new = node.runtime.run_sandbox(second).await.unwrap();
+    let id = node.runtime.create_container(&new, sleeper("a")).await.unwrap();
+    node.runtime.start_container(&id).await.unwrap();
+    node.runtime.stop_sandbox(&old).await.unwrap();
+    let before =
+        std::mem::replace(&mut node.runtime, NativeRuntime::open(node.config.clone()).await.unwrap());
+    drop(before);
+    assert_eq!(node.runtime.container_status(&id).await.unwrap().state, ContainerState::Running);
+    node.runtime.remove_sandbox(&old).await.unwrap();
+    assert_eq!(node.runtime.container_status(&id).await.unwrap().state, ContainerState::Running);
+    assert_eq!(node.exec(&id, "echo alive").await.stdout, b"alive\n");
+    node.runtime.remove_sandbox(&new).await.unwrap();
+    node.finish().await;
+}
