@@ -16,6 +16,10 @@ pub fn run() -> Result<PathBuf> {
     if !Path::new("/bin/busybox").exists() {
         apt("busybox-static")?;
     }
+    // The allocator is built by it.
+    if Command::new("make").arg("--version").stdout(Stdio::null()).status().is_err() {
+        apt("make")?;
+    }
     kubectl()
 }
 
