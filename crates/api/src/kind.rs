@@ -134,6 +134,8 @@ pub enum NameRule {
     Label1035,
     /// A path segment (RBAC kinds): not `.`, not `..`, no `/`, no `%`.
     PathSegment,
+    /// An IP address in its usual form (IPAddress). Nothing is put behind a prefix.
+    Address,
 }
 
 /// Fields that a write does not own, as paths of field names.
@@ -196,6 +198,11 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Whether a new object keeps the status that it brings along (nodes do).
     fn brings_status(&self) -> bool {
+        false
+    }
+
+    /// Whether a write of the object itself is one of its status too (of ServiceCIDRs it is).
+    fn main_writes_status(&self) -> bool {
         false
     }
 

@@ -36,25 +36,9 @@ impl ServiceRange {
         Ok(ServiceRange { network: u32::from(address) & mask, prefix })
     }
 
-    /// How many addresses can be given: not the network's own nor its last one.
-    pub fn len(self) -> u32 {
-        (1u32 << (32 - self.prefix)) - 2
-    }
-
-    /// Never: a network has at least two addresses to give.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
-    }
-
-    /// The address at an offset: 0 is the first one, which is that of the `kubernetes` service.
-    pub fn address(self, offset: u32) -> Ipv4Addr {
-        Ipv4Addr::from(self.network + 1 + offset)
-    }
-
-    /// The offset of an address that is in the range.
-    pub fn offset(self, address: Ipv4Addr) -> Option<u32> {
-        let offset = u32::from(address).checked_sub(self.network)?.checked_sub(1)?;
-        (offset < self.len()).then_some(offset)
+    /// The first address, which is that of the `kubernetes` service.
+    pub fn first(self) -> Ipv4Addr {
+        Ipv4Addr::from(self.network + 1)
     }
 }
 
@@ -175,14 +159,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_and_the_last_address_of_the_network_are_not_given() {
+    fn a_range_is_a_network_of_some_size() {
         let range = ServiceRange::parse("10.43.0.5/24").unwrap();
         assert_eq!(range.to_string(), "10.43.0.0/24");
-        assert_eq!(range.address(0), Ipv4Addr::new(10, 43, 0, 1));
-        assert_eq!(range.address(range.len() - 1), Ipv4Addr::new(10, 43, 0, 254));
-        assert_eq!(range.offset(Ipv4Addr::new(10, 43, 0, 255)), None);
-        assert_eq!(range.offset(Ipv4Addr::new(10, 43, 0, 0)), None);
-        assert_eq!(range.offset(Ipv4Addr::new(10, 43, 0, 254)), Some(253));
+        assert_eq!(range.first(), Ipv4Addr::new(10, 43, 0, 1));
         assert!(ServiceRange::parse("10.43.0.0/31").is_err());
     }
 }

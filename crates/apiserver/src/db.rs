@@ -19,6 +19,8 @@ pub enum WriteError {
         /// What is there.
         current: Option<Object>,
     },
+    /// Another object of the transaction isn't as it was expected: the write is to be made anew on what is there.
+    Beside,
     /// The answer to the client.
     Failed(Status),
 }
@@ -26,7 +28,7 @@ pub enum WriteError {
 impl From<WriteError> for Status {
     fn from(error: WriteError) -> Status {
         match error {
-            WriteError::Conflict { .. } => {
+            WriteError::Conflict { .. } | WriteError::Beside => {
                 Status::new(409, Reason::Conflict, "the object was changed by another writer")
             }
             WriteError::Failed(status) => status,
@@ -83,7 +85,9 @@ impl Db {
     /// # Errors
     /// See [`WriteError`].
     pub async fn commit(&self, txn: Txn) -> Result<Committed, WriteError> {
+        let first = txn.first_key().cloned();
         self.0.commit(txn).await.map_err(|error| match error {
+            Error::Conflict { key, .. } if first.is_some_and(|first| first != key) => WriteError::Beside,
             Error::Conflict { current, .. } => WriteError::Conflict { current },
             other => WriteError::Failed(failure(&other)),
         })

@@ -92,6 +92,11 @@ impl Txn {
         self
     }
 
+    /// The object that the transaction was begun for.
+    pub fn first_key(&self) -> Option<&Key> {
+        self.ops.first().map(|op| &op.key)
+    }
+
     /// ... provided that this holds too.
     pub fn and_check(mut self, key: Key, expect: Expect) -> Txn {
         self.ops.push(Op { key, expect, kind: OpKind::Check });

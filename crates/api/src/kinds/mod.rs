@@ -20,6 +20,7 @@ mod horizontal_pod_autoscaler;
 mod horizontal_pod_autoscaler_v1;
 mod ingress;
 mod ingress_class;
+pub mod ip_address;
 mod job;
 mod lease;
 mod limit_range;
@@ -41,6 +42,7 @@ mod runtime_class;
 mod secret;
 pub mod service;
 mod service_account;
+pub mod service_cidr;
 mod stateful_set;
 mod storage_class;
 #[cfg(test)]
@@ -81,6 +83,8 @@ pub static ALL: &[&dyn Kind] = &[
     &certificate_signing_request::CertificateSigningRequest,
     &ingress_class::IngressClass,
     &ingress::Ingress,
+    &ip_address::IPAddress,
+    &service_cidr::ServiceCIDR,
     &pod_disruption_budget::PodDisruptionBudget,
     &cluster_role_binding::ClusterRoleBinding,
     &cluster_role::ClusterRole,

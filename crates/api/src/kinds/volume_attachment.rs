@@ -4,9 +4,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::cells::{self, column};
-use super::common::check;
-use super::common::csi;
-use super::common::walk::{ensure, flag, get, int_ptr, keep, map, remove, set, text, text_ptr};
+use super::common::walk::{flag, get, int_ptr, map, text, text_ptr};
+use super::common::{check, csi, status_write};
 use super::persistent_volume::validate as volume;
 use super::pod::internal;
 use crate::field::{FieldErrors, Path};
@@ -90,18 +89,8 @@ impl Kind for VolumeAttachment {
     }
 
     fn prepare_update(&self, new: &mut Value, old: &Value, part: Part, _rules: &Rules<'_>) {
-        if part != Part::Status {
-            return;
-        }
-        // Of the metadata a status write changes the owners of fields alone.
-        let managed = get(&new["metadata"], "managedFields").cloned();
-        let version = get(&new["metadata"], "resourceVersion").cloned();
-        keep(new, old, "metadata");
-        for (key, value) in [("managedFields", managed), ("resourceVersion", version)] {
-            match value {
-                Some(value) => set(ensure(new, "metadata"), key, value),
-                None => drop(remove(ensure(new, "metadata"), key)),
-            }
+        if part == Part::Status {
+            status_write::keep_metadata(new, old);
         }
     }
 

@@ -19,7 +19,7 @@ use crate::kind::NameRule;
 /// What is wrong with the name of an object; a `prefix` is checked as `generateName`.
 pub fn name_messages(rule: NameRule, name: &str, prefix: bool) -> names::Messages {
     let masked;
-    let name = if prefix && rule != NameRule::PathSegment {
+    let name = if prefix && !matches!(rule, NameRule::PathSegment | NameRule::Address) {
         masked = names::mask_trailing_dash(name);
         &masked
     } else {
@@ -33,5 +33,6 @@ pub fn name_messages(rule: NameRule, name: &str, prefix: bool) -> names::Message
             names::path_segment(name).into_iter().filter(|text| text.contains("contain")).collect()
         }
         NameRule::PathSegment => names::path_segment(name),
+        NameRule::Address => names::canonical_ip(name),
     }
 }

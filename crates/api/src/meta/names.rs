@@ -385,6 +385,17 @@ pub fn ip(text: &str) -> Messages {
     }
 }
 
+/// An IP address in the one form that is usual (fields that came after KEP-4858, RFC 5952).
+pub fn canonical_ip(text: &str) -> Messages {
+    let messages = ip(text);
+    match parse_ip(text) {
+        Some(ip) if messages.is_empty() && ip.to_string() != text => {
+            vec![format!("must be in canonical form (\"{ip}\")")]
+        }
+        _ => messages,
+    }
+}
+
 /// An address and the length of its prefix, as in `10.9.8.0/24`.
 pub fn parse_cidr(text: &str) -> Option<(IpAddr, u8)> {
     let (given, length) = text.split_once('/')?;
@@ -432,6 +443,17 @@ pub fn cidr(text: &str) -> Messages {
         }
         Ok(_) if !padded => Vec::new(),
         _ => vec!["must not have leading 0s in IP or prefix length".into()],
+    }
+}
+
+/// A block of addresses in the one form that is usual (fields that came after KEP-4858, RFC 5952).
+pub fn canonical_cidr(text: &str) -> Messages {
+    let messages = cidr(text);
+    match parse_cidr(text) {
+        Some((ip, bits)) if messages.is_empty() && format!("{ip}/{bits}") != text => {
+            vec![format!("must be in canonical form (\"{ip}/{bits}\")")]
+        }
+        _ => messages,
     }
 }
 

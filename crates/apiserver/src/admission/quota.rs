@@ -70,7 +70,7 @@ pub(crate) async fn charge(call: &Call<'_>, attempt: &Attempt<'_>, object: &Valu
         match db.commit(txn).await {
             Ok(_) => return Ok(Charge),
             Err(WriteError::Conflict { .. }) => continue,
-            Err(WriteError::Failed(status)) => return Err(status),
+            Err(error) => return Err(error.into()),
         }
     }
     Err(Status::new(409, Reason::Conflict, "the quota is being changed by others"))

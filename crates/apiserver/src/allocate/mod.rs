@@ -1,20 +1,26 @@
 //! Addresses and ports of services: given, kept and taken back together with the Service.
 
+pub(crate) mod address_objects;
+mod addresses;
 mod families;
 mod pool;
 mod service;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use cox_api::{Part, Status};
+use cox_store::Txn;
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::core::call::Call;
 use crate::db::Db;
 
+use addresses::AddressClaim;
 use pool::{Claim, Pool};
 use service::ServiceAllocator;
+pub(crate) use service::addresses as addresses_of;
 
 /// Everything that is allocated for objects of some kinds.
 pub(crate) struct Allocators {
@@ -26,18 +32,34 @@ pub(crate) struct Allocators {
 #[must_use]
 pub(crate) struct Reservation {
     /// Goes back where the write doesn't happen.
-    taken: Vec<Claim>,
+    ports: Vec<Claim>,
     /// Goes back where the write happens.
-    given_up: Vec<(Arc<Pool>, u32)>,
+    ports_given_up: Vec<(Arc<Pool>, u32)>,
+    /// Taken for as long as the write is under way; then the objects that are written with it say so.
+    addresses: Vec<AddressClaim>,
+    /// Their objects go with the write.
+    addresses_given_up: Vec<Ipv4Addr>,
 }
 
 impl Reservation {
+    /// Adds what is to be written together with the object.
+    pub(crate) fn join(&self, call: &Call<'_>, name: &str, mut txn: Txn) -> Txn {
+        for claim in &self.addresses {
+            txn = address_objects::add_taken(txn, call.server.env(), claim.address(), call.namespace, name);
+        }
+        for &address in &self.addresses_given_up {
+            let service = (call.namespace, name);
+            txn = address_objects::add_given_up(txn, call.server.db(), &call.now, address, service);
+        }
+        txn
+    }
+
     /// The write has happened.
     pub(crate) fn keep(self) {
-        for claim in self.taken {
+        for claim in self.ports {
             claim.keep();
         }
-        for (pool, number) in self.given_up {
+        for (pool, number) in self.ports_given_up {
             pool.release(number);
         }
     }
@@ -69,6 +91,20 @@ impl Allocators {
             return Ok(Reservation::default());
         }
         self.services.begin(call, object, Some(old))
+    }
+
+    /// Whether objects of the call's kind are given something, so that a write of one may have to be made anew.
+    pub(crate) fn concern(&self, call: &Call<'_>) -> bool {
+        is_service(call)
+    }
+
+    /// Adds what goes together with an object that goes.
+    pub(crate) fn join_removal(&self, call: &Call<'_>, object: &Value, txn: Txn) -> Txn {
+        if !is_service(call) {
+            return txn;
+        }
+        let given_up = Reservation { addresses_given_up: addresses_of(object), ..Reservation::default() };
+        given_up.join(call, call.name, txn)
     }
 
     /// An object is gone: what it held can be given again.

@@ -24,7 +24,7 @@ pub(super) struct Claim {
 
 impl Pool {
     pub(super) fn new(size: u32, preferred: u32, chance: Chance) -> Arc<Pool> {
-        Arc::new(Pool { size, preferred: preferred.min(size), chance, taken: Mutex::default() })
+        Arc::new(Pool { size, preferred, chance, taken: Mutex::default() })
     }
 
     /// Notes a number that is taken already.
@@ -44,27 +44,26 @@ impl Pool {
     /// Takes any number: a random one of the preferred part, then one of the rest; none where all are taken.
     pub(super) fn take_any(self: &Arc<Pool>) -> Option<Claim> {
         let mut taken = self.taken.lock();
-        let number = [(self.preferred, self.size), (0, self.preferred)]
-            .into_iter()
-            .find_map(|(from, to)| self.free_in(&taken, from, to))?;
+        let number = draw(&self.chance, self.size, self.preferred, |number| !taken.contains(&number))?;
         taken.insert(number);
         drop(taken);
         Some(Claim { pool: self.clone(), number, kept: false })
-    }
-
-    fn free_in(&self, taken: &BTreeSet<u32>, from: u32, to: u32) -> Option<u32> {
-        if from >= to {
-            return None;
-        }
-        let start = from + u32::try_from(self.chance.below(u64::from(to - from))).unwrap_or(0);
-        // From a random place on, around the end.
-        (start..to).chain(from..start).find(|number| !taken.contains(number))
     }
 
     /// Gives a number back.
     pub(super) fn release(&self, number: u32) {
         self.taken.lock().remove(&number);
     }
+}
+
+/// A free number below `size`: a random one from `preferred` on, then one of the rest; none where none is free.
+pub(super) fn draw(chance: &Chance, size: u32, preferred: u32, is_free: impl Fn(u32) -> bool) -> Option<u32> {
+    let preferred = preferred.min(size);
+    [(preferred, size), (0, preferred)].into_iter().filter(|(from, to)| from < to).find_map(|(from, to)| {
+        let start = from + u32::try_from(chance.below(u64::from(to - from))).unwrap_or(0);
+        // From a random place on, around the end.
+        (start..to).chain(from..start).find(|&number| is_free(number))
+    })
 }
 
 impl Claim {

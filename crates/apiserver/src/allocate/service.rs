@@ -9,8 +9,9 @@ use cox_api::{FieldErrors, Path, Status};
 use serde_json::{Value, json};
 
 use super::Reservation;
+use super::addresses::Addresses;
 use super::pool::Pool;
-use crate::config::{Config, ServiceRange};
+use crate::config::Config;
 use crate::core::call::Call;
 use crate::db::Db;
 
@@ -19,8 +20,7 @@ type Asked = Option<(usize, i64)>;
 
 /// Addresses and ports of services.
 pub(super) struct ServiceAllocator {
-    range: ServiceRange,
-    addresses: Arc<Pool>,
+    addresses: Addresses,
     ports: RangeInclusive<u16>,
     port_pool: Arc<Pool>,
 }
@@ -54,7 +54,7 @@ fn needs_health_port(service: &Value) -> bool {
 }
 
 /// The addresses that a service holds.
-fn addresses(service: &Value) -> Vec<Ipv4Addr> {
+pub(crate) fn addresses(service: &Value) -> Vec<Ipv4Addr> {
     service["spec"]["clusterIPs"]
         .as_array()
         .into_iter()
@@ -81,27 +81,16 @@ fn node_ports(service: &Value) -> Vec<u64> {
 
 impl ServiceAllocator {
     pub(super) fn new(db: &Db, config: &Config, chance: cox_env::Chance) -> ServiceAllocator {
-        let size = config.service_range.len();
-        // Upstream keeps the low part for those who ask: between 16 and 256 addresses, or a sixteenth.
-        let low = (size / 16).clamp(16, 256);
         let ports = config.node_ports.clone();
         let port_count = u32::from(*ports.end()) - u32::from(*ports.start()) + 1;
         let low_ports = (port_count / 32).clamp(16, 128);
         let allocator = ServiceAllocator {
-            range: config.service_range,
-            addresses: Pool::new(size, low, chance.clone()),
+            addresses: Addresses::new(db.clone(), chance.clone()),
             ports,
             port_pool: Pool::new(port_count, low_ports, chance),
         };
-        // The first address is that of the `kubernetes` service, which is made before all others.
         for service in db.list("services/specs", None) {
-            let service = service.value();
-            for address in addresses(&service) {
-                if let Some(offset) = allocator.range.offset(address) {
-                    allocator.addresses.note(offset);
-                }
-            }
-            for port in node_ports(&service) {
+            for port in node_ports(&service.value()) {
                 if let Some(offset) = allocator.port_offset(port) {
                     allocator.port_pool.note(offset);
                 }
@@ -135,7 +124,8 @@ impl ServiceAllocator {
             call.refuse_invalid(&name, &errors)?;
         }
         let mut errors = FieldErrors::new();
-        self.take_address(service, old, &mut reservation, &mut errors);
+        self.take_address(service, old, call.options.dry_run, &mut reservation, &mut errors)
+            .map_err(Status::internal)?;
         call.refuse_invalid(&name, &errors)?;
         if let Err((asked, why)) = self.take_node_ports(service, old, &mut reservation) {
             let Some((at, number)) = asked else { return Err(Status::internal(why)) };
@@ -147,12 +137,10 @@ impl ServiceAllocator {
         if let Some(old) = old {
             let (now, ports) = (addresses(service), node_ports(service));
             let gone = addresses(old).into_iter().filter(|address| !now.contains(address));
-            for offset in gone.filter_map(|address| self.range.offset(address)) {
-                reservation.given_up.push((self.addresses.clone(), offset));
-            }
+            reservation.addresses_given_up.extend(gone);
             let gone = node_ports(old).into_iter().filter(|port| !ports.contains(port));
             for offset in gone.filter_map(|port| self.port_offset(port)) {
-                reservation.given_up.push((self.port_pool.clone(), offset));
+                reservation.ports_given_up.push((self.port_pool.clone(), offset));
             }
         }
         if call.options.dry_run {
@@ -162,52 +150,55 @@ impl ServiceAllocator {
         Ok(reservation)
     }
 
+    /// # Errors
+    /// Where there is none left.
     fn take_address(
         &self,
         service: &mut Value,
         old: Option<&Value>,
+        dry_run: bool,
         reservation: &mut Reservation,
         errors: &mut FieldErrors,
-    ) {
+    ) -> Result<(), &'static str> {
         let listed = service["spec"]["clusterIPs"].as_array().is_some_and(|list| !list.is_empty());
         let asked = text(&service["spec"]["clusterIP"]).to_owned();
         if !needs_address(service) || (asked.is_empty() && listed) {
-            return;
+            return Ok(());
         }
         let spec = &mut service["spec"];
         if asked.is_empty() {
-            let Some(claim) = self.addresses.take_any() else {
-                let detail = "failed to allocate a serviceIP: range is full";
-                errors.invalid(&Path::new("spec.clusterIPs"), &json!([]), detail);
-                return;
+            const FULL: &str = "failed to allocate a serviceIP: range is full";
+            let address = if dry_run {
+                self.addresses.any_dry().ok_or(FULL)?.to_string()
+            } else {
+                let claim = self.addresses.take_any().ok_or(FULL)?;
+                let address = claim.address().to_string();
+                reservation.addresses.push(claim);
+                address
             };
-            let address = self.range.address(claim.number()).to_string();
             spec["clusterIP"] = address.as_str().into();
             spec["clusterIPs"] = json!([address]);
-            reservation.taken.push(claim);
-            return;
+            return Ok(());
         }
         // What isn't an address is for validation to refuse.
-        let Ok(address) = asked.parse::<Ipv4Addr>() else { return };
+        let Ok(address) = asked.parse::<Ipv4Addr>() else { return Ok(()) };
         if old.is_some_and(|old| addresses(old).contains(&address)) {
-            return;
+            return Ok(());
         }
         // An update can't change an address: validation says so.
         if old.is_some_and(|old| needs_address(old) && !text(&old["spec"]["clusterIP"]).is_empty()) {
-            return;
+            return Ok(());
         }
-        let refused = match self.range.offset(address) {
-            None => "the provided network does not match the current range",
-            Some(offset) => match self.addresses.take(offset) {
-                Some(claim) => {
-                    reservation.taken.push(claim);
-                    return;
-                }
-                None => "provided IP is already allocated",
-            },
+        let taken = if dry_run {
+            self.addresses.check_dry(address)
+        } else {
+            self.addresses.take(address).map(|claim| reservation.addresses.push(claim))
         };
-        let detail = format!("failed to allocate IP {address}: {refused}");
-        errors.invalid(&Path::new("spec.clusterIPs"), &spec["clusterIPs"], detail);
+        if let Err(why) = taken {
+            let detail = format!("failed to allocate IP {address}: {why}");
+            errors.invalid(&Path::new("spec.clusterIPs"), &spec["clusterIPs"], detail);
+        }
+        Ok(())
     }
 
     /// Node ports of the ports, or what can't be had and why.
@@ -244,10 +235,10 @@ impl ServiceAllocator {
                 let full = || (None, "failed to allocate a nodePort: range is full".to_owned());
                 let claim = claim.ok_or_else(full)?;
                 number = i64::from(*self.ports.start()) + i64::from(claim.number());
-                reservation.taken.push(claim);
+                reservation.ports.push(claim);
             } else if !shared && !u64::try_from(number).is_ok_and(|number| held.contains(&number)) {
                 let claim = self.take_port(number).map_err(|why| (Some((at, number)), why))?;
-                reservation.taken.push(claim);
+                reservation.ports.push(claim);
             }
             own.push(number);
             ports[at]["nodePort"] = number.into();
@@ -271,13 +262,13 @@ impl ServiceAllocator {
             let claim = claim.ok_or("failed to allocate a HealthCheck NodePort 0: range is full")?;
             service["spec"]["healthCheckNodePort"] =
                 (u64::from(*self.ports.start()) + u64::from(claim.number())).into();
-            reservation.taken.push(claim);
+            reservation.ports.push(claim);
             return Ok(());
         }
         let claim = self.take_port(asked);
         let claim = claim
             .map_err(|why| format!("failed to allocate requested HealthCheck NodePort {asked}: {why}"))?;
-        reservation.taken.push(claim);
+        reservation.ports.push(claim);
         Ok(())
     }
 
@@ -291,11 +282,8 @@ impl ServiceAllocator {
         self.port_pool.take(offset).ok_or_else(|| "provided port is already allocated".to_owned())
     }
 
-    /// A service is gone.
+    /// A service is gone: its ports can be given again. Its addresses went with their objects.
     pub(super) fn released(&self, service: &Value) {
-        for offset in addresses(service).into_iter().filter_map(|address| self.range.offset(address)) {
-            self.addresses.release(offset);
-        }
         for offset in node_ports(service).into_iter().filter_map(|port| self.port_offset(port)) {
             self.port_pool.release(offset);
         }

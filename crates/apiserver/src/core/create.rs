@@ -1,5 +1,6 @@
 //! Making an object.
 
+use cox_api::kind::NameRule;
 use cox_api::schema;
 use cox_api::{Body, Reason, Response, Scope, Status, meta as metadata_rules};
 use cox_store::{Expect, Txn};
@@ -13,6 +14,8 @@ use crate::db::WriteError;
 
 /// How often a generated name is drawn anew when it is taken.
 const NAME_TRIES: u32 = 8;
+/// How often a write is made anew because of what others are given at the same time.
+const TRIES_MAX: u32 = 100;
 /// Upstream's limit of the part before the generated end.
 const GENERATED_BASE_MAX: usize = 58;
 const GENERATED_END: usize = 5;
@@ -55,14 +58,16 @@ pub(crate) async fn create_applied(call: &mut Call<'_>, mut object: Value) -> Re
     let attempt = Attempt::of(call, Operation::Create, given.clone(), None);
     admission.admit(&attempt, &mut object, &mut call.warnings)?;
     let generates = given.is_empty() && !meta(&object, "generateName").is_empty();
-    // Kept for another try, where the generated name turns out to be taken.
-    let admitted = generates.then(|| object.clone());
+    // Kept for another try, where the generated name, or what the object is given, turns out to be taken.
+    let admitted = (generates || call.server.allocators().concern(call)).then(|| object.clone());
 
     let mut tries = 0;
     loop {
         tries += 1;
         if let Some(admitted) = &admitted {
             object = admitted.clone();
+        }
+        if generates {
             let name = generated_name(call, meta(&object, "generateName"));
             set_meta(&mut object, "name", name);
         } else if given.is_empty() && call.kind.names_itself() {
@@ -89,7 +94,7 @@ pub(crate) async fn create_applied(call: &mut Call<'_>, mut object: Value) -> Re
         }
         // For another try it is made anew out of what was admitted.
         let stored = call.store(std::mem::take(&mut object));
-        let txn = Txn::put(call.key(&name), Expect::Absent, stored);
+        let txn = reservation.join(call, &name, Txn::put(call.key(&name), Expect::Absent, stored));
         match call.server.db().commit(txn).await {
             Ok(committed) => {
                 reservation.keep();
@@ -98,8 +103,9 @@ pub(crate) async fn create_applied(call: &mut Call<'_>, mut object: Value) -> Re
                 return Ok(Response::Object { object, created: true });
             }
             Err(WriteError::Conflict { .. }) if generates && tries < NAME_TRIES => continue,
+            Err(WriteError::Beside) if tries < TRIES_MAX => continue,
             Err(WriteError::Conflict { .. }) => return Err(already_exists(call, &name)),
-            Err(WriteError::Failed(status)) => return Err(status),
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -149,6 +155,9 @@ fn generated_name(call: &Call<'_>, base: &str) -> String {
     let mut end = base.len().min(GENERATED_BASE_MAX);
     while !base.is_char_boundary(end) {
         end -= 1;
+    }
+    if call.kind.name_rule() == NameRule::Address {
+        return base.to_owned();
     }
     format!("{}{}", &base[..end], call.server.env().chance().suffix(GENERATED_END))
 }

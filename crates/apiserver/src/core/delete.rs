@@ -237,6 +237,7 @@ async fn attempt(
         }
         Step::Remove(last) => {
             let txn = Txn::delete(call.key(call.name), revision);
+            let txn = call.server.allocators().join_removal(call, &old, txn);
             match call.server.db().commit(txn).await {
                 Ok(committed) => {
                     call.server.allocators().released(call, &old);
@@ -259,6 +260,7 @@ fn lost(
             check_preconditions(call, options, &now)?;
             Ok(None)
         }
+        WriteError::Beside => Ok(None),
         WriteError::Failed(status) => Err(status),
     }
 }

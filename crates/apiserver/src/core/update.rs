@@ -219,6 +219,7 @@ async fn attempt(
             }));
         }
         let txn = Txn::delete(call.key(call.name), Expect::Revision(current.revision()));
+        let txn = call.server.allocators().join_removal(call, old, txn);
         return match call.server.db().commit(txn).await {
             Ok(_) => {
                 call.server.allocators().released(call, old);
@@ -240,6 +241,7 @@ async fn attempt(
         }));
     }
     let txn = Txn::put(call.key(call.name), Expect::Revision(current.revision()), call.store(new));
+    let txn = reservation.join(call, call.name, txn);
     match call.server.db().commit(txn).await {
         Ok(committed) => {
             reservation.keep();
@@ -255,7 +257,7 @@ fn lost(call: &Call<'_>, error: WriteError, insists: bool) -> Result<Option<Resp
     match error {
         WriteError::Conflict { current: None } => Err(call.not_found(call.name)),
         WriteError::Conflict { .. } if insists => Err(call.conflict(call.name, MODIFIED)),
-        WriteError::Conflict { .. } => Ok(None),
+        WriteError::Conflict { .. } | WriteError::Beside => Ok(None),
         WriteError::Failed(status) => Err(status),
     }
 }
@@ -268,7 +270,7 @@ fn prepare(call: &Call<'_>, part: Part, new: &mut Value, old: &Value) {
     }
     metadata_rules::prepare_update(new, old);
     match part {
-        Part::Main if info.has_status() => copy_field(new, old, "status"),
+        Part::Main if info.has_status() && !call.kind.main_writes_status() => copy_field(new, old, "status"),
         Part::Main | Part::Sub(_) => {}
         Part::Status => {
             let fields: Vec<String> = new

@@ -13,7 +13,7 @@ const NAMESPACE: &str = "default";
 /// Makes the service where it is missing, and brings its endpoints up to date.
 pub(super) async fn ensure(server: &ApiServer) -> Result<(), Error> {
     let config = server.config();
-    let address = config.service_range.address(0).to_string();
+    let address = config.service_range.first().to_string();
     let service = json!({"apiVersion": "v1", "kind": "Service",
         "metadata": {"name": NAME, "namespace": NAMESPACE,
             "labels": {"component": "apiserver", "provider": "kubernetes"}},

@@ -1,6 +1,9 @@
-//! What every cluster has: namespaces, roles, priority classes, the `kubernetes` service.
+//! What every cluster has: namespaces, roles, priority classes, addresses of services, the `kubernetes` service.
 
 mod kubernetes_service;
+mod service_addresses;
+
+pub(crate) use service_addresses::DEFAULT_SERVICE_CIDR;
 
 use cox_api::{Body, Request, Resource, Response, Status, Verb};
 use serde_json::{Value, json};
@@ -12,7 +15,7 @@ use crate::server::ApiServer;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 /// How the server's own writes are recorded.
-const MANAGER: &str = "kube-apiserver";
+pub(crate) const MANAGER: &str = "kube-apiserver";
 
 /// Writes what is missing.
 pub(crate) async fn bootstrap(server: &ApiServer) -> Result<(), Error> {
@@ -40,11 +43,13 @@ pub(crate) async fn bootstrap(server: &ApiServer) -> Result<(), Error> {
     for (plural, object) in default_policy() {
         reconcile(server, plural, object).await?;
     }
+    service_addresses::ensure_default(server).await?;
+    service_addresses::ensure_objects(server).await?;
     kubernetes_service::ensure(server).await
 }
 
 async fn call(server: &ApiServer, mut request: Request) -> Result<Response, Status> {
-    request.options.field_manager = Some(MANAGER.into());
+    request.options.field_manager.get_or_insert_with(|| MANAGER.into());
     server
         .call_authorized(&User::new("system:apiserver", &["system:masters"]), request)
         .await

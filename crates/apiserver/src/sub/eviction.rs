@@ -140,7 +140,7 @@ async fn charge(call: &Call<'_>, pod: &Value, dry_run: bool) -> Result<Charge, S
         match call.server.db().commit(txn).await {
             Ok(_) => return Ok(Charge::Allowed),
             Err(WriteError::Conflict { .. }) => continue,
-            Err(WriteError::Failed(status)) => return Err(status),
+            Err(error) => return Err(error.into()),
         }
     }
     Err(too_many("the budget is being changed by others", json!({})))

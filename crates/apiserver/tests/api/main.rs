@@ -1,5 +1,6 @@
 //! The API in process and over HTTP.
 
+mod addresses;
 mod allocation;
 mod audit;
 mod bad_requests;

@@ -14,6 +14,7 @@ pub mod node_labels;
 pub mod provisioner;
 pub mod rbac;
 pub mod resource_list;
+pub mod status_write;
 pub mod storage;
 #[cfg(test)]
 pub mod testing;
