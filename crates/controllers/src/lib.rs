@@ -20,8 +20,10 @@ mod replicaset;
 mod resourcequota;
 mod rootca;
 mod serviceaccount;
+mod serviceaddresses;
+mod servicecidrs;
 mod statefulset;
 mod tainteviction;
 mod ttlafterfinished;
 
-pub use manager::{Clients, ControllerConfig, ControllerManager, SERVICE_ACCOUNTS};
+pub use manager::{Clients, ControllerConfig, ControllerManager, SERVICE_ACCOUNTS, SERVICE_ADDRESSES};

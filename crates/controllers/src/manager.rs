@@ -17,6 +17,9 @@ const ENDPOINTS_PER_SLICE: usize = 100;
 /// The controller that gives every namespace its service account, which pods need to be admitted.
 pub const SERVICE_ACCOUNTS: &str = "serviceaccount-controller";
 
+/// The controller that repairs the addresses of services, which upstream has in its API server.
+pub const SERVICE_ADDRESSES: &str = "ipallocator-repair-controller";
+
 /// Makes the API client of a controller, by its name.
 pub type Clients = Arc<dyn Fn(&str) -> Client + Send + Sync>;
 
@@ -120,6 +123,8 @@ impl ControllerManager {
         manager.spawn("namespace-controller", "namespace-controller", crate::namespace::run);
         manager.spawn("garbage-collector-controller", "generic-garbage-collector", crate::garbage::run);
         manager.spawn(SERVICE_ACCOUNTS, "service-account-controller", crate::serviceaccount::run);
+        manager.spawn(SERVICE_ADDRESSES, "kube-apiserver", crate::serviceaddresses::run);
+        manager.spawn("service-cidr-controller", "service-cidrs-controller", crate::servicecidrs::run);
         manager.spawn("taint-eviction-controller", "node-controller", crate::tainteviction::run);
         manager.spawn("node-lifecycle-controller", "node-controller", |context| {
             crate::nodelifecycle::run(context, grace)
@@ -136,7 +141,8 @@ impl ControllerManager {
         }
     }
 
-    /// `name` is upstream's name of the controller, `account` its service account.
+    /// `name` is upstream's name of the controller, `account` its service account, or the component that it is part
+    /// of.
     fn spawn<F>(&self, name: &'static str, account: &'static str, run: impl FnOnce(Context) -> F)
     where
         F: Future<Output = ()> + Send + 'static,

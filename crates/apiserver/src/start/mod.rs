@@ -3,7 +3,7 @@
 mod kubernetes_service;
 mod service_addresses;
 
-pub(crate) use service_addresses::DEFAULT_SERVICE_CIDR;
+pub(crate) use service_addresses::{DEFAULT_SERVICE_CIDR, keep_default};
 
 use cox_api::{Body, Request, Resource, Response, Status, Verb};
 use serde_json::{Value, json};

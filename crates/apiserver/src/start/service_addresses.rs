@@ -1,9 +1,12 @@
 //! The blocks that services get addresses from, and the objects of the addresses that they have.
 
 use std::net::IpAddr;
+use std::sync::Weak;
+use std::time::Duration;
 
-use cox_api::kinds::ip_address;
+use cox_api::kinds::{ip_address, service_cidr};
 use cox_api::{Body, PatchKind, Request, Resource, Verb};
+use cox_env::Env;
 use cox_store::{Expect, Key, Txn};
 use serde_json::json;
 
@@ -18,6 +21,22 @@ pub(crate) const DEFAULT_SERVICE_CIDR: &str = "kubernetes";
 /// Upstream's name of what says that the configured range can be used.
 const CIDR_CONTROLLER: &str = "kubernetes-service-cidr-controller";
 
+/// How often the object of the configured range is looked for, as by upstream.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Makes the object of the configured range anew where somebody deletes it, for as long as the server lives.
+pub(crate) async fn keep_default(env: Env, server: Weak<ApiServer>) {
+    loop {
+        env.sleep(INTERVAL).await;
+        let Some(server) = server.upgrade() else { return };
+        if server.db().get(service_cidr::STORE_PREFIX, "", DEFAULT_SERVICE_CIDR).is_none()
+            && let Err(error) = ensure_default(&server).await
+        {
+            tracing::warn!(%error, "the default ServiceCIDR can't be made anew");
+        }
+    }
+}
+
 /// Makes the object of the configured range where it is missing, and says that it is ready where nobody says
 /// anything: there may be no controllers.
 pub(super) async fn ensure_default(server: &ApiServer) -> Result<(), Error> {
@@ -26,7 +45,9 @@ pub(super) async fn ensure_default(server: &ApiServer) -> Result<(), Error> {
         "metadata": {"name": DEFAULT_SERVICE_CIDR}, "spec": {"cidrs": [range]}});
     let resource = Resource::new("networking.k8s.io", "v1", "servicecidrs");
     super::ensure(server, &resource, "", object.clone()).await?;
-    let Some(existing) = server.db().get("servicecidrs", "", DEFAULT_SERVICE_CIDR).map(|o| o.value()) else {
+    let Some(existing) =
+        server.db().get(service_cidr::STORE_PREFIX, "", DEFAULT_SERVICE_CIDR).map(|object| object.value())
+    else {
         return Ok(());
     };
     if existing["spec"] != object["spec"] {

@@ -9,7 +9,7 @@ use cox_apiserver::auth::MASTERS;
 use cox_apiserver::pki::{Credentials, Identity, NameOrAddress, Pki, kubeconfig, write_private};
 use cox_apiserver::{ApiServer, AuditConfig, Config, LocalTransport, LogFile, Policy, ServiceRange, User};
 use cox_client::Client;
-use cox_controllers::{ControllerConfig, ControllerManager, SERVICE_ACCOUNTS};
+use cox_controllers::{ControllerConfig, ControllerManager, SERVICE_ACCOUNTS, SERVICE_ADDRESSES};
 use cox_env::Env;
 use cox_scheduler::{Scheduler, SchedulerConfig};
 use cox_store::{Backend, Embedded, Limits, Memory, Store};
@@ -110,6 +110,7 @@ impl Control {
             "kube-controller-manager" => {
                 client(&server, User::component("system:kube-controller-manager"), name)
             }
+            "kube-apiserver" => client(&server, User::new("system:apiserver", &[MASTERS]), name),
             account => {
                 let mut user = User::service_account("kube-system", account, "");
                 user.groups.push(MASTERS.to_owned());
@@ -121,7 +122,7 @@ impl Control {
             root_ca_pem: self.pki.ca_pem().to_owned(),
             controllers: match acts {
                 Acts::All => vec!["*".into()],
-                Acts::Nothing => vec![SERVICE_ACCOUNTS.into()],
+                Acts::Nothing => vec![SERVICE_ACCOUNTS.into(), SERVICE_ADDRESSES.into()],
             },
             ..ControllerConfig::default()
         };
