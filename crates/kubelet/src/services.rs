@@ -1,15 +1,16 @@
 //! Services and EndpointSlices as the node's network wants them (the kube-proxy part).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cox_client::{Reader, SharedInformers};
 use cox_env::Env;
-use cox_network::{Endpoint, NodeNetwork, Protocol, ServicePort, ServicePortKey, TrafficPolicy};
+use cox_network::{Cidr, Endpoint, NodeNetwork, Protocol, ServicePort, ServicePortKey, TrafficPolicy};
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::ServiceCIDR;
 use tokio::sync::Notify;
 
 /// Changes are collected this long, so that a rollout doesn't write the table once per pod.
@@ -21,22 +22,47 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub(crate) async fn run(env: Env, informers: SharedInformers, network: NodeNetwork, node: String) {
     let services: Reader<Service> = informers.of();
     let slices: Reader<EndpointSlice> = informers.of();
+    let cidrs: Reader<ServiceCIDR> = informers.of();
     let changed = Arc::new(Notify::new());
-    let (service, slice) = (changed.clone(), changed.clone());
+    let (service, slice, cidr) = (changed.clone(), changed.clone(), changed.clone());
     services.on_change(move |_| service.notify_one());
     slices.on_change(move |_| slice.notify_one());
+    cidrs.on_change(move |_| cidr.notify_one());
     services.synced().await;
     slices.synced().await;
+    cidrs.synced().await;
+    let mut known = None;
     loop {
+        let prefixes = prefixes(&cidrs.list());
+        if known.as_ref() != Some(&prefixes) {
+            match network.set_service_cidrs(prefixes.clone()).await {
+                Ok(refused) => {
+                    for (cidr, why) in refused {
+                        tracing::warn!(%cidr, why, "addresses of services that the node itself may not reach");
+                    }
+                    known = Some(prefixes);
+                }
+                Err(error) => tracing::warn!(%error, "addresses of services"),
+            }
+        }
         let desired = desired(&services.list(), &slices.list(), &node);
         if let Err(error) = network.apply_services(desired).await {
             tracing::warn!(%error, "services");
             env.sleep(RETRY_AFTER).await;
             continue;
         }
-        changed.notified().await;
+        tokio::select! {
+            () = changed.notified() => {}
+            () = env.sleep(RETRY_AFTER), if known.is_none() => {}
+        }
         env.sleep(COLLECT).await;
     }
+}
+
+/// The prefixes that services have addresses of, whatever becomes of them. Of IPv6 there are none on this network.
+fn prefixes(cidrs: &[Arc<ServiceCIDR>]) -> BTreeSet<Cidr> {
+    let texts = cidrs.iter().flat_map(|cidr| cidr.spec.iter().flat_map(|spec| spec.cidrs.iter().flatten()));
+    texts.filter_map(|text| text.parse().ok()).filter(|cidr: &Cidr| cidr.address().is_ipv4()).collect()
 }
 
 /// What the node has to forward. Pure.

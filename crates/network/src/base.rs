@@ -1,7 +1,7 @@
 //! What all pods of a node share: the gateway device, forwarding, routes to the other nodes. And the end of it
 //! all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -78,6 +78,63 @@ fn is_peer_route(config: &NodeNetConfig, route: &Route) -> bool {
         && route.via.is_some()
         && config.cluster_cidr.contains(route.to.into())
         && route.length >= config.cluster_cidr.length()
+}
+
+/// Brings the routes to what cluster IPs come out of besides the configured prefix to `desired`: as for that one, so
+/// that a connection finds a way before it is translated. Answers with those that are in force, in order, and with
+/// those that can't be and why: what the machine reaches otherwise stays reachable.
+pub(crate) fn service_routes(
+    config: &NodeNetConfig,
+    rtnl: &mut Rtnl,
+    desired: &BTreeSet<Cidr>,
+) -> Result<(Vec<(Ipv4Addr, u8)>, Vec<(Cidr, String)>)> {
+    let name = config.id.gateway_link();
+    let link = rtnl.link(&name).map_err(Error::netlink("find gateway device"))?;
+    let index = link
+        .map(|link| link.index)
+        .ok_or_else(|| Error::Invalid { field: "interface", reason: format!("{name} is gone") })?;
+    let gateway = v4(config.gateway_address(), "podCIDR")?;
+    let routes = rtnl.routes().map_err(Error::netlink("list routes"))?;
+    let is_ours = |route: &Route| {
+        route.protocol == ROUTE_PROTOCOL && route.via.is_none() && route.interface == Some(index)
+    };
+    let mut accepted = Vec::new();
+    let mut refused = Vec::new();
+    for cidr in desired.iter().filter(|cidr| !config.service_cidr.covers(cidr)) {
+        let foreign = routes
+            .iter()
+            .filter(|route| !is_ours(route) && route.length > 0)
+            .filter_map(|route| Cidr::new(route.to.into(), route.length))
+            .find(|route| route.overlaps(cidr));
+        match cidr.v4("serviceCIDR") {
+            Err(error) => refused.push((*cidr, error.to_string())),
+            Ok(_) if cidr.overlaps(&config.cluster_cidr) => {
+                refused.push((*cidr, format!("pods have their addresses in {}", config.cluster_cidr)));
+            }
+            Ok(_) if cidr.contains(config.node_ip) => {
+                refused.push((*cidr, format!("the node's own address {} is in it", config.node_ip)));
+            }
+            Ok(prefix) => match foreign {
+                Some(route) => refused.push((*cidr, format!("the machine has a route to {route}"))),
+                None => accepted.push(prefix),
+            },
+        }
+    }
+    let own = config.service_cidr.v4("serviceCIDR")?;
+    let mut batch = Batch::new();
+    for route in routes.iter().filter(|route| is_ours(route)) {
+        let place = (route.to, route.length);
+        if place != own && !accepted.contains(&place) {
+            batch.del_route(route);
+        }
+    }
+    for &(to, length) in &accepted {
+        batch.replace_route(&Route { source: Some(gateway), ..Route::direct(to, length, index) });
+    }
+    if !batch.is_empty() {
+        rtnl.execute(batch).map_err(Error::netlink("set routes to services"))?;
+    }
+    Ok((accepted, refused))
 }
 
 /// Removes everything of `config`. To be called on a thread of its own.

@@ -51,6 +51,16 @@ impl Cidr {
         Cidr::new(address, self.length).is_some_and(|c| c.address == self.address)
     }
 
+    /// Whether every address of `other` lies in the prefix.
+    pub fn covers(&self, other: &Cidr) -> bool {
+        self.length <= other.length && self.contains(other.address)
+    }
+
+    /// Whether some address lies in both.
+    pub fn overlaps(&self, other: &Cidr) -> bool {
+        self.covers(other) || other.covers(self)
+    }
+
     /// The same prefix as IPv4 (address, length), or the refusal of IPv6.
     pub(crate) fn v4(&self, field: &'static str) -> Result<(Ipv4Addr, u8)> {
         Ok((v4(self.address, field)?, self.length))

@@ -21,7 +21,8 @@ use crate::rules::{self, Prefixes};
 use crate::services::{Services, cut_flows};
 use crate::slot::SlotSpec;
 use crate::{
-    AttachRequest, Error, HostPort, Netns, NodeNetConfig, PodNetwork, Protocol, Reconciled, Result, plan,
+    AttachRequest, Cidr, Error, HostPort, Netns, NodeNetConfig, PodNetwork, Protocol, Reconciled, Result,
+    plan,
 };
 
 /// What reaches the thread.
@@ -118,7 +119,7 @@ impl Core {
         let prefixes = Prefixes {
             pods: config.pod_cidr.v4("podCIDR")?,
             cluster: config.cluster_cidr.v4("clusterCIDR")?,
-            services: config.service_cidr.v4("serviceCIDR")?,
+            services: vec![config.service_cidr.v4("serviceCIDR")?],
         };
         let mut core = Core {
             next: spec.offsets().start,
@@ -224,6 +225,7 @@ impl Core {
             Command::PeerRoutes(desired, reply) => {
                 drop(reply.send(base::peer_routes(&self.config, &mut self.rtnl, &desired)));
             }
+            Command::ServiceCidrs(desired, reply) => drop(reply.send(self.set_service_cidrs(&desired))),
             Command::Services(desired, reply) => {
                 let pods: Vec<PodNetwork> = self.pods.all().cloned().collect();
                 let host_ports = |transaction: &mut Transaction| {
@@ -240,6 +242,19 @@ impl Core {
             }
             Command::Close(reply) => drop(reply.send(Err(Error::Closed))),
         }
+    }
+
+    fn set_service_cidrs(&mut self, desired: &BTreeSet<Cidr>) -> Result<Vec<(Cidr, String)>> {
+        let (more, refused) = base::service_routes(&self.config, &mut self.rtnl, desired)?;
+        let own = self.config.service_cidr.v4("serviceCIDR")?;
+        let services: Vec<_> = std::iter::once(own).chain(more).collect();
+        if services != self.prefixes.services {
+            self.prefixes.services = services;
+            let mut transaction = Transaction::new(&self.config.id.table());
+            rules::write_unassigned(&mut transaction, &self.prefixes);
+            self.nft.commit(transaction).map_err(Error::netlink("write prefixes of services"))?;
+        }
+        Ok(refused)
     }
 
     fn attach(&mut self, mut request: AttachRequest, reply: AttachReply) {

@@ -21,6 +21,7 @@ pub(crate) enum Command {
     List(oneshot::Sender<Result<Vec<PodNetwork>>>),
     Reconcile(BTreeSet<String>, oneshot::Sender<Result<Reconciled>>),
     PeerRoutes(BTreeMap<Cidr, IpAddr>, oneshot::Sender<Result<()>>),
+    ServiceCidrs(BTreeSet<Cidr>, oneshot::Sender<Result<Vec<(Cidr, String)>>>),
     Services(BTreeMap<ServicePortKey, ServicePort>, oneshot::Sender<Result<Applied>>),
     Close(oneshot::Sender<Result<()>>),
 }
@@ -112,6 +113,17 @@ impl NodeNetwork {
     /// IPv6, or the kernel's refusal (such as an address that can't be reached directly).
     pub async fn set_peer_routes(&self, desired: BTreeMap<Cidr, IpAddr>) -> Result<()> {
         self.ask(|reply| Command::PeerRoutes(desired, reply)).await
+    }
+
+    /// Says out of which prefixes cluster IPs come, besides the configured one: the node itself reaches them, and
+    /// connections to addresses of theirs that no service has lead nowhere. Answers with the prefixes for which
+    /// that can't be and why: IPv6, and what pods or other routes of the machine need. Services with addresses
+    /// of those are forwarded as well.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub async fn set_service_cidrs(&self, desired: BTreeSet<Cidr>) -> Result<Vec<(Cidr, String)>> {
+        self.ask(|reply| Command::ServiceCidrs(desired, reply)).await
     }
 
     /// Brings the forwarding of services to `desired`, all of it: what is not in there is removed. The

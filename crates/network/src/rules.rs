@@ -16,7 +16,7 @@ use cox_sys::netlink::{
 use crate::cidr::mask_v4;
 
 /// Kept with the table: another process only goes on with a table of the layout it knows.
-pub(crate) const LAYOUT: &[u8] = b"cox 1\0";
+pub(crate) const LAYOUT: &[u8] = b"cox 2\0";
 
 /// Marks connections that leave with the node's address; the bit kube-proxy uses.
 const MASQUERADE_BIT: u32 = 0x4000;
@@ -65,6 +65,8 @@ pub(crate) const HOST_PORTS: &str = "host-ports";
 pub(crate) const HOST_IP_PORTS: &str = "host-ip-ports";
 /// The chain that refuses.
 pub(crate) const REJECT: &str = "reject";
+/// Where connections to cluster IPs end that no service has.
+const UNASSIGNED: &str = "unassigned";
 const DISPATCH: &str = "dispatch";
 const OPEN_HOST_PORTS: &str = "open-host-ports";
 
@@ -104,11 +106,12 @@ const SETS: &[Set] = &[
 pub(crate) type Prefix = (Ipv4Addr, u8);
 
 /// The prefixes the rules of a node speak of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Prefixes {
     pub pods: Prefix,
     pub cluster: Prefix,
-    pub services: Prefix,
+    /// Out of which cluster IPs come.
+    pub services: Vec<Prefix>,
 }
 
 /// How a packet named the service: the sets differ.
@@ -294,11 +297,21 @@ pub(crate) fn write_table(transaction: &mut Transaction, prefixes: &Prefixes) {
     for (name, base) in BASE_CHAINS {
         transaction.add_chain(name, Some(*base));
     }
-    for name in [DISPATCH, OPEN_HOST_PORTS, REJECT] {
+    for name in [DISPATCH, OPEN_HOST_PORTS, REJECT, UNASSIGNED] {
         transaction.add_chain(name, None);
     }
     for (chain, rule) in base_rules(prefixes) {
         transaction.add_rule(chain, &rule);
+    }
+    write_unassigned(transaction, prefixes);
+}
+
+/// Writes what happens to connections to cluster IPs that no service has: they lead nowhere.
+pub(crate) fn write_unassigned(transaction: &mut Transaction, prefixes: &Prefixes) {
+    transaction.flush_chain(UNASSIGNED);
+    for prefix in &prefixes.services {
+        transaction
+            .add_rule(UNASSIGNED, &cat([new(), to(*prefix, true), vec![Expr::Verdict(Verdict::Drop)]]));
     }
 }
 
@@ -333,7 +346,6 @@ fn base_rules(prefixes: &Prefixes) -> Vec<(&'static str, Vec<Expr>)> {
     let drop = || vec![Expr::Verdict(Verdict::Drop)];
     let to_node =
         || vec![Expr::AddressType { to: 0, of: FibAddress::Destination }, compare(0, true, ADDRESS_LOCAL)];
-    let new = || cat([vec![Expr::Ct { to: 0, key: Ct::State }], bit_set(0, STATE_NEW)]);
     let verdict = |map| vec![Expr::VerdictMap { key: 0, map }];
     let dnat = |map| vec![Expr::Map { key: 0, map, to: 4 }, Expr::Dnat { address: 4, port: 5 }];
     let jump = |chain: &'static str| vec![Expr::Verdict(Verdict::Jump(chain.into()))];
@@ -390,9 +402,14 @@ fn base_rules(prefixes: &Prefixes) -> Vec<(&'static str, Vec<Expr>)> {
         // A port that a cluster IP doesn't have is refused, an address that no service has leads nowhere.
         let address = || vec![Expr::Payload { to: 0, base: Base::Network, offset: 16, length: 4 }];
         rules.push((chain, cat([new(), address(), within(CLUSTER_IPS), vec![Expr::Reject]])));
-        rules.push((chain, cat([new(), to(prefixes.services, true), drop()])));
+        rules.push((chain, jump(UNASSIGNED)));
     }
     rules
+}
+
+/// The first packet of a connection.
+fn new() -> Vec<Expr> {
+    cat([vec![Expr::Ct { to: 0, key: Ct::State }], bit_set(0, STATE_NEW)])
 }
 
 /// Loads destination address, protocol and destination port.

@@ -68,6 +68,51 @@ fn a_cluster_ip_spreads_over_its_endpoints_and_follows_them() {
 }
 
 #[test]
+fn addresses_of_more_prefixes_are_as_good_as_those_of_the_first() {
+    world(|| async {
+        const FAR: &str = "10.44.0.10";
+        let dir = tempfile::tempdir().unwrap();
+        let network = NodeNetwork::start(config(dir.path())).await.unwrap();
+        let pod = attach(&network, "a").await;
+        let client = attach(&network, "client").await;
+        serve(&pod.netns_path, 8080, "a");
+        let desired = || services([(key("web"), service(FAR, 80, vec![local(&pod)]))]);
+        network.apply_services(desired()).await.unwrap();
+        assert_eq!(answers(&client, FAR, 80), BTreeSet::from(["a".into()]));
+        let unreachable = || {
+            let refused = ask_here((ip(FAR), 80).into(), SILENCE).unwrap_err();
+            refused.kind() == std::io::ErrorKind::NetworkUnreachable
+        };
+        assert!(unreachable(), "there is no route of any kind");
+
+        // Before and after the table is written anew, and by a process that finds it.
+        let more = || BTreeSet::from(["10.44.0.0/24".parse().unwrap(), "10.43.7.0/24".parse().unwrap()]);
+        assert_eq!(network.set_service_cidrs(more()).await.unwrap(), []);
+        ask_here((ip(FAR), 80).into(), PATIENCE).unwrap();
+        // An address that no service has leads nowhere, not even to whoever is behind the default route.
+        assert!(ask_briefly(&client.netns_path, ip("10.44.0.11"), 80).is_err());
+        network.close().await.unwrap();
+        let network = NodeNetwork::start(config(dir.path())).await.unwrap();
+        assert_eq!(network.set_service_cidrs(more()).await.unwrap(), []);
+        network.apply_services(desired()).await.unwrap();
+        ask_here((ip(FAR), 80).into(), PATIENCE).unwrap();
+        assert_eq!(network.set_service_cidrs(BTreeSet::new()).await.unwrap(), []);
+        assert!(unreachable());
+
+        // What pods and the machine need stays theirs.
+        let refused = network
+            .set_service_cidrs(
+                ["10.42.3.0/24", "10.0.0.0/8", "fd00::/64"].map(|cidr| cidr.parse().unwrap()).into(),
+            )
+            .await
+            .unwrap();
+        assert_eq!(refused.len(), 3, "{refused:?}");
+        assert_eq!(answers(&client, FAR, 80), BTreeSet::from(["a".into()]));
+        network.close().await.unwrap();
+    });
+}
+
+#[test]
 fn a_pod_reaches_itself_through_its_service() {
     world(|| async {
         let dir = tempfile::tempdir().unwrap();
