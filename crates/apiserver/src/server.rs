@@ -70,7 +70,7 @@ impl ApiServer {
             config,
         });
         crate::start::bootstrap(&server).await?;
-        server.env.spawn(crate::start::keep_default(server.env.clone(), Arc::downgrade(&server)));
+        server.env.spawn(crate::start::keep(server.env.clone(), Arc::downgrade(&server)));
         Ok(server)
     }
 

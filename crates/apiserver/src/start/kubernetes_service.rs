@@ -10,6 +10,11 @@ use crate::server::ApiServer;
 const NAME: &str = "kubernetes";
 const NAMESPACE: &str = "default";
 
+/// Whether the service is there.
+pub(super) fn exists(server: &ApiServer) -> bool {
+    server.db().get("services/specs", NAMESPACE, NAME).is_some()
+}
+
 /// Makes the service where it is missing, and brings its endpoints up to date.
 pub(super) async fn ensure(server: &ApiServer) -> Result<(), Error> {
     let config = server.config();

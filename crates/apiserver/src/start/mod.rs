@@ -1,9 +1,11 @@
 //! What every cluster has: namespaces, roles, priority classes, addresses of services, the `kubernetes` service.
 
+mod keep;
 mod kubernetes_service;
 mod service_addresses;
 
-pub(crate) use service_addresses::{DEFAULT_SERVICE_CIDR, keep_default};
+pub(crate) use keep::keep;
+pub(crate) use service_addresses::DEFAULT_SERVICE_CIDR;
 
 use cox_api::{Body, Request, Resource, Response, Status, Verb};
 use serde_json::{Value, json};
@@ -45,6 +47,12 @@ pub(crate) async fn bootstrap(server: &ApiServer) -> Result<(), Error> {
     }
     service_addresses::ensure_default(server).await?;
     service_addresses::ensure_objects(server).await?;
+    if !kubernetes_service::exists(server) && !service_addresses::default_gives(server) {
+        tracing::warn!(
+            "there is no `kubernetes` service, and the default ServiceCIDR gives no address for one"
+        );
+        return Ok(());
+    }
     kubernetes_service::ensure(server).await
 }
 

@@ -1,12 +1,9 @@
 //! The blocks that services get addresses from, and the objects of the addresses that they have.
 
 use std::net::IpAddr;
-use std::sync::Weak;
-use std::time::Duration;
 
 use cox_api::kinds::{ip_address, service_cidr};
 use cox_api::{Body, PatchKind, Request, Resource, Verb};
-use cox_env::Env;
 use cox_store::{Expect, Key, Txn};
 use serde_json::json;
 
@@ -20,22 +17,6 @@ use crate::server::ApiServer;
 pub(crate) const DEFAULT_SERVICE_CIDR: &str = "kubernetes";
 /// Upstream's name of what says that the configured range can be used.
 const CIDR_CONTROLLER: &str = "kubernetes-service-cidr-controller";
-
-/// How often the object of the configured range is looked for, as by upstream.
-const INTERVAL: Duration = Duration::from_secs(10);
-
-/// Makes the object of the configured range anew where somebody deletes it, for as long as the server lives.
-pub(crate) async fn keep_default(env: Env, server: Weak<ApiServer>) {
-    loop {
-        env.sleep(INTERVAL).await;
-        let Some(server) = server.upgrade() else { return };
-        if server.db().get(service_cidr::STORE_PREFIX, "", DEFAULT_SERVICE_CIDR).is_none()
-            && let Err(error) = ensure_default(&server).await
-        {
-            tracing::warn!(%error, "the default ServiceCIDR can't be made anew");
-        }
-    }
-}
 
 /// Makes the object of the configured range where it is missing, and says that it is ready where nobody says
 /// anything: there may be no controllers.
@@ -75,6 +56,13 @@ pub(super) async fn ensure_default(server: &ApiServer) -> Result<(), Error> {
     request.options.field_manager = Some(CIDR_CONTROLLER.into());
     request.options.force = Some(true);
     call(server, request).await.map(|_| ()).map_err(failed(&object))
+}
+
+/// Whether the object of the configured range is there and gives addresses. One that is being deleted doesn't, and stays
+/// for as long as services have addresses of it.
+pub(super) fn default_gives(server: &ApiServer) -> bool {
+    let object = server.db().get(service_cidr::STORE_PREFIX, "", DEFAULT_SERVICE_CIDR);
+    object.is_some_and(|object| service_cidr::gives_addresses(&object.value()))
 }
 
 /// Makes the objects that are missing for addresses that services have: a store of before there were such objects has

@@ -135,6 +135,29 @@ async fn a_store_without_objects_gets_them_at_the_start() {
     assert_eq!(object["spec"]["parentRef"]["name"], "s");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_every_cluster_has_comes_back() {
+    let world = World::new().await;
+    world.delete("services", "default", "kubernetes", json!({})).await.unwrap();
+    world.delete(CIDRS, "", "kubernetes", json!({})).await.unwrap();
+    world.create("services", "n", service("s")).await.unwrap_err();
+    tokio::time::sleep(std::time::Duration::from_secs(11)).await;
+    world.create("services", "n", service("s")).await.unwrap();
+    let service = world.get("services", "default", "kubernetes").await.unwrap();
+    assert_eq!(address_of(&service), "10.43.0.1");
+}
+
+#[tokio::test]
+async fn a_server_starts_though_its_own_block_goes() {
+    let world = World::new().await;
+    let held = json!({"metadata": {"finalizers": ["x.io/held"]}});
+    world.merge(CIDRS, "", "kubernetes", held).await.unwrap();
+    world.delete(CIDRS, "", "kubernetes", json!({})).await.unwrap();
+    world.delete("services", "default", "kubernetes", json!({})).await.unwrap();
+    let world = world.restarted().await;
+    assert!(world.get("services", "default", "kubernetes").await.unwrap_err().is_not_found());
+}
+
 #[tokio::test]
 async fn the_prefix_of_an_address_is_its_name() {
     let world = World::new().await;
