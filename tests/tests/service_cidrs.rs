@@ -42,7 +42,7 @@ fn apply(cluster: &Cluster, manifest: &str) {
 /// ServiceCIDR stays for as long as the Service.
 #[test]
 fn a_service_in_a_block_of_its_own() {
-    let cluster = Cluster::start(&[]);
+    let mut cluster = Cluster::start(&[]);
     apply(&cluster, MORE);
     cluster.kubectl(&["wait", "--for=condition=Ready", "servicecidr/more", "--timeout=30s"]);
     apply(&cluster, SERVICE);
