@@ -12,6 +12,7 @@ use cox_sys::netlink::{
 };
 
 use crate::cidr::v4;
+use crate::rules::Prefix;
 use crate::{Cidr, Error, Netns, NodeNetConfig, Result};
 
 /// Makes (or completes) the gateway device: a bridge without ports, which serves as the dummy device that not
@@ -80,6 +81,9 @@ fn is_peer_route(config: &NodeNetConfig, route: &Route) -> bool {
         && route.length >= config.cluster_cidr.length()
 }
 
+/// What can't be had, and why.
+type Refused = Vec<(Cidr, String)>;
+
 /// Brings the routes to what cluster IPs come out of besides the configured prefix to `desired`: as for that one, so
 /// that a connection finds a way before it is translated. Answers with those that are in force, in order, and with
 /// those that can't be and why: what the machine reaches otherwise stays reachable.
@@ -87,7 +91,7 @@ pub(crate) fn service_routes(
     config: &NodeNetConfig,
     rtnl: &mut Rtnl,
     desired: &BTreeSet<Cidr>,
-) -> Result<(Vec<(Ipv4Addr, u8)>, Vec<(Cidr, String)>)> {
+) -> Result<(Vec<Prefix>, Refused)> {
     let name = config.id.gateway_link();
     let link = rtnl.link(&name).map_err(Error::netlink("find gateway device"))?;
     let index = link

@@ -135,6 +135,48 @@ async fn a_store_without_objects_gets_them_at_the_start() {
     assert_eq!(object["spec"]["parentRef"]["name"], "s");
 }
 
+#[tokio::test]
+async fn writes_of_an_address_and_of_its_service_meet() {
+    let world = World::new().await;
+    for round in 0..20 {
+        let made = world.create("services", "n", at("s", "10.43.0.9")).await.unwrap();
+        let label = |at: usize| json!({"metadata": {"labels": {"round": format!("{round}-{at}")}}});
+        let labels = (0..5).map(|at| world.merge(ADDRESSES, "", "10.43.0.9", label(at)));
+        // Neither an insisting writer of the Service nor who deletes it hears of the address.
+        let mut put = made.clone();
+        let spec = put["spec"].as_object_mut().unwrap();
+        ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]
+            .iter()
+            .for_each(|key| drop(spec.remove(*key)));
+        spec.insert("type".into(), "ExternalName".into());
+        spec.insert("externalName".into(), "x.io".into());
+        let gone = async {
+            if round % 2 == 0 {
+                world.delete("services", "n", "s", json!({})).await.unwrap();
+            } else {
+                world.put("services", "n", put).await.unwrap();
+            }
+        };
+        futures::join!(futures::future::join_all(labels), gone);
+        assert!(world.get(ADDRESSES, "", "10.43.0.9").await.unwrap_err().is_not_found());
+        world.delete("services", "n", "s", json!({})).await.ok();
+    }
+    // Of a Service and somebody else who want one address, one gets it.
+    for round in 0..20 {
+        let name = format!("10.43.1.{}", round + 1);
+        let foreign = json!({"metadata": {"name": name},
+            "spec": {"parentRef": {"resource": "gateways", "name": "g"}}});
+        let (object, service) = futures::join!(
+            world.create(ADDRESSES, "", foreign),
+            world.create("services", "n", at(&format!("r{round}"), &name))
+        );
+        assert_ne!(object.is_ok(), service.is_ok(), "{object:?} {service:?}");
+        if let Err(refused) = service {
+            assert!(refused.message().ends_with("provided IP is already allocated"), "{refused}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_every_cluster_has_comes_back() {
     let world = World::new().await;
