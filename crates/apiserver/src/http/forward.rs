@@ -39,8 +39,39 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 /// Where a request goes.
 struct Backend {
     address: SocketAddr,
-    /// With this server's credentials: a kubelet.
-    kubelet: bool,
+    speech: Speech,
+}
+
+/// How a backend is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speech {
+    Plain,
+    /// TLS without a look at the certificate: whoever runs a workload has made it.
+    Tls,
+    /// TLS with this server's credentials.
+    Kubelet,
+}
+
+impl Speech {
+    /// What a name's scheme says; plain where it says nothing.
+    fn of(scheme: &str) -> Speech {
+        if scheme == "https" { Speech::Tls } else { Speech::Plain }
+    }
+
+    fn scheme(self) -> &'static str {
+        match self {
+            Speech::Plain => "http",
+            Speech::Tls | Speech::Kubelet => "https",
+        }
+    }
+
+    /// The port where neither the request nor the pod names one.
+    fn port(self) -> u16 {
+        match self {
+            Speech::Plain => 80,
+            Speech::Tls | Speech::Kubelet => 443,
+        }
+    }
 }
 
 /// Passes a request on to a pod, a pod behind a service, or a node.
@@ -66,16 +97,12 @@ pub(super) async fn answer(
     let kind = target.resource.plural.trim_end_matches('s');
     let (scheme, name, port) =
         split(&asked).ok_or_else(|| Status::bad_request(format!("invalid {kind} request {asked:?}")))?;
-    if scheme == "https" {
-        let message =
-            format!("{kind}s/proxy over https is not served yet; ask for {name}:{port} without a scheme");
-        return Err(Status::new(501, Reason::MethodNotAllowed, message));
-    }
     let namespace = target.namespace.as_deref().unwrap_or_default();
+    let speech = Speech::of(scheme);
     let backend = match kind {
-        "pod" => pod(server, namespace, name, port).await?,
-        "service" => service(server, namespace, name, port).await?,
-        _ => node(server, name, port).await?,
+        "pod" => Backend { address: pod(server, namespace, name, port, speech).await?, speech },
+        "service" => Backend { address: service(server, namespace, name, port).await?, speech },
+        _ => node(server, name, port, speech).await?,
     };
     let path = request.uri().path();
     // Without a slash, what a page refers to would be looked for beside it.
@@ -127,7 +154,13 @@ fn number(port: &str) -> Result<u16, Status> {
         .map_err(|_| unavailable(format!("error trying to reach service: dial tcp: unknown port tcp/{port}")))
 }
 
-async fn pod(server: &ApiServer, namespace: &str, name: &str, port: &str) -> Result<Backend, Status> {
+async fn pod(
+    server: &ApiServer,
+    namespace: &str,
+    name: &str,
+    port: &str,
+    speech: Speech,
+) -> Result<SocketAddr, Status> {
     let pod = read(server, "pods", namespace, name).await?;
     let ip = pod["status"]["podIP"].as_str().unwrap_or_default();
     if ip.is_empty() {
@@ -137,14 +170,19 @@ async fn pod(server: &ApiServer, namespace: &str, name: &str, port: &str) -> Res
         // The first port that any container names, else that of the scheme.
         let mut ports = pod["spec"]["containers"].as_array().into_iter().flatten();
         let named = ports.find_map(|container| container["ports"][0]["containerPort"].as_u64());
-        named.and_then(|port| u16::try_from(port).ok()).unwrap_or(80)
+        named.and_then(|port| u16::try_from(port).ok()).unwrap_or(speech.port())
     } else {
         number(port)?
     };
-    Ok(Backend { address: SocketAddr::new(allowed(ip)?, port), kubelet: false })
+    Ok(SocketAddr::new(allowed(ip)?, port))
 }
 
-async fn service(server: &ApiServer, namespace: &str, name: &str, port: &str) -> Result<Backend, Status> {
+async fn service(
+    server: &ApiServer,
+    namespace: &str,
+    name: &str,
+    port: &str,
+) -> Result<SocketAddr, Status> {
     let service = read(server, "services", namespace, name).await?;
     let wanted = match port.parse::<u64>() {
         Ok(number) => {
@@ -164,7 +202,7 @@ async fn service(server: &ApiServer, namespace: &str, name: &str, port: &str) ->
         return Err(unavailable(format!("no endpoints available for service {name:?}")));
     }
     let (ip, port) = ready[server.env().chance().below(ready.len() as u64) as usize];
-    Ok(Backend { address: SocketAddr::new(allowed(ip)?, port), kubelet: false })
+    Ok(SocketAddr::new(allowed(ip)?, port))
 }
 
 /// What is ready of a service's port.
@@ -182,15 +220,13 @@ fn ready<'a>(endpoints: &'a Value, port: &str) -> Vec<(&'a str, u16)> {
     found
 }
 
-async fn node(server: &ApiServer, name: &str, port: &str) -> Result<Backend, Status> {
+async fn node(server: &ApiServer, name: &str, port: &str, speech: Speech) -> Result<Backend, Status> {
     let kubelet = address(server, name).await?;
     if port.is_empty() || port == kubelet.port().to_string() {
-        return Ok(Backend { address: kubelet, kubelet: true });
+        return Ok(Backend { address: kubelet, speech: Speech::Kubelet });
     }
-    Ok(Backend {
-        address: SocketAddr::new(allowed(&kubelet.ip().to_string())?, number(port)?),
-        kubelet: false,
-    })
+    let address = SocketAddr::new(allowed(&kubelet.ip().to_string())?, number(port)?);
+    Ok(Backend { address, speech })
 }
 
 async fn pass(
@@ -205,15 +241,18 @@ async fn pass(
     let to = backend.address;
     let dialled = server.config().dialer.dial(to).await;
     let stream = dialled.map_err(|error| unreachable(&dial_error_text(to, &error)))?;
-    let mut sender = if backend.kubelet {
-        let tls = TlsConnector::from(kubelet_client(server)?);
-        let stream = tls
-            .connect(ServerName::IpAddress(to.ip().into()), stream)
-            .await
-            .map_err(|error| unreachable(&error))?;
-        speak(server, stream).await
-    } else {
-        speak(server, stream).await
+    let tls = match backend.speech {
+        Speech::Plain => None,
+        Speech::Tls => Some(cox_tls::trusting_client().map_err(Status::internal)?),
+        Speech::Kubelet => Some(kubelet_client(server)?),
+    };
+    let mut sender = match tls {
+        Some(tls) => {
+            let name = ServerName::IpAddress(to.ip().into());
+            let secured = TlsConnector::from(tls).connect(name, stream).await;
+            speak(server, secured.map_err(|error| unreachable(&error))?).await
+        }
+        None => speak(server, stream).await,
     }
     .map_err(|error| unreachable(&error))?;
     let path = request.uri().path().to_owned();
@@ -252,7 +291,8 @@ async fn pass(
     copy(&parts.headers, answered.headers_mut(), switched);
     let inside =
         parts.headers.get(LOCATION).and_then(|location| location.to_str().ok()).and_then(|location| {
-            let own = location.strip_prefix(&format!("http://{to}")).unwrap_or(location);
+            let own =
+                location.strip_prefix(&format!("{}://{to}", backend.speech.scheme())).unwrap_or(location);
             own.starts_with('/').then(|| format!("{prefix}{own}"))
         });
     if let Some(inside) = inside {

@@ -11,6 +11,7 @@ mod identity;
 mod informers;
 mod metrics;
 mod objects;
+mod proxying;
 mod quota;
 mod resuming;
 mod shutdown;
