@@ -31,7 +31,9 @@ pub(crate) async fn get(
         })?;
         if tls {
             let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-            let connector = tokio_rustls::TlsConnector::from(cox_tls::trusting_client().map_err(|error| error.to_string())?);
+            let connector = tokio_rustls::TlsConnector::from(
+                cox_tls::trusting_client().map_err(|error| error.to_string())?,
+            );
             let stream =
                 connector.connect(name, stream).await.map_err(|error| format!("Get \"{url}\": {error}"))?;
             request(stream, host, port, path, headers).await

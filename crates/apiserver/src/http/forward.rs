@@ -177,12 +177,7 @@ async fn pod(
     Ok(SocketAddr::new(allowed(ip)?, port))
 }
 
-async fn service(
-    server: &ApiServer,
-    namespace: &str,
-    name: &str,
-    port: &str,
-) -> Result<SocketAddr, Status> {
+async fn service(server: &ApiServer, namespace: &str, name: &str, port: &str) -> Result<SocketAddr, Status> {
     let service = read(server, "services", namespace, name).await?;
     let wanted = match port.parse::<u64>() {
         Ok(number) => {

@@ -93,10 +93,7 @@ async fn redirects_of_https_backends_stay_inside() {
         .unwrap();
     let answer = web.send(request).await;
     assert_eq!(answer.status(), 302);
-    assert_eq!(
-        answer.headers()["location"],
-        "/api/v1/namespaces/n/pods/https:secure:8443/proxy/there?x=1"
-    );
+    assert_eq!(answer.headers()["location"], "/api/v1/namespaces/n/pods/https:secure:8443/proxy/there?x=1");
 }
 
 #[tokio::test]
