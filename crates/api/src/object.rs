@@ -2,6 +2,7 @@
 //! small header for filtering, and decoded forms made once when first asked for.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -82,6 +83,7 @@ struct Inner {
     revision: u64,
     header: Arc<Header>,
     typed: OnceLock<Arc<dyn Any + Send + Sync>>,
+    parsed: OnceLock<Arc<Value>>,
     protobuf: OnceLock<Bytes>,
 }
 
@@ -101,6 +103,7 @@ impl Object {
             revision,
             header: Arc::new(header),
             typed: OnceLock::new(),
+            parsed: OnceLock::new(),
             protobuf: OnceLock::new(),
         }))
     }
@@ -113,6 +116,7 @@ impl Object {
             revision,
             header: self.0.header.clone(),
             typed: OnceLock::new(),
+            parsed: OnceLock::new(),
             protobuf: OnceLock::new(),
         }))
     }
@@ -175,6 +179,14 @@ impl Object {
         serde_json::from_slice(&self.json()).expect("an object's bytes are JSON")
     }
 
+    /// The same, parsed once and kept with the object: for the few that many requests ask about (classes, accounts).
+    ///
+    /// # Panics
+    /// Never, as [`Object::value`].
+    pub fn parsed(&self) -> &Arc<Value> {
+        self.0.parsed.get_or_init(|| Arc::new(self.value()))
+    }
+
     /// The object as a typed struct, decoded once and shared; the first type asked for is the one kept.
     ///
     /// # Errors
@@ -205,16 +217,34 @@ impl std::fmt::Debug for Object {
     }
 }
 
-/// Writes a value as JSON with `metadata.resourceVersion` first in `metadata`, cut at its value.
+thread_local! {
+    /// Where objects are written: what is kept of them has their size, and nothing grows on the way.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What stays of the scratch space between two objects; most are far smaller.
+const SCRATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// An object's JSON, cut where its resourceVersion belongs.
 fn split(value: &Value) -> (Bytes, Bytes) {
+    SCRATCH.with_borrow_mut(|out| {
+        out.clear();
+        let cut = write(out, value);
+        let whole = Bytes::copy_from_slice(out);
+        out.shrink_to(SCRATCH_BYTES_MAX);
+        (whole.slice(..cut), whole.slice(cut..))
+    })
+}
+
+/// Writes a value as JSON with `metadata.resourceVersion` first in `metadata`, and left out; brings where it belongs.
+fn write(out: &mut Vec<u8>, value: &Value) -> usize {
     let empty = Map::new();
     let object = value.as_object().unwrap_or(&empty);
     let metadata = object.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
-    let mut out = Vec::with_capacity(1024);
     out.push(b'{');
     for key in ["apiVersion", "kind"] {
         if let Some(text) = object.get(key) {
-            write_entry(&mut out, key, text);
+            write_entry(out, key, text);
             out.push(b',');
         }
     }
@@ -223,19 +253,17 @@ fn split(value: &Value) -> (Bytes, Bytes) {
     out.push(b'"');
     for (key, entry) in metadata.iter().filter(|(key, _)| *key != "resourceVersion") {
         out.push(b',');
-        write_entry(&mut out, key, entry);
+        write_entry(out, key, entry);
     }
     out.push(b'}');
     for (key, entry) in
         object.iter().filter(|(key, _)| !matches!(key.as_str(), "apiVersion" | "kind" | "metadata"))
     {
         out.push(b',');
-        write_entry(&mut out, key, entry);
+        write_entry(out, key, entry);
     }
     out.push(b'}');
-    out.shrink_to_fit();
-    let whole = Bytes::from(out);
-    (whole.slice(..cut), whole.slice(cut..))
+    cut
 }
 
 fn write_entry(out: &mut Vec<u8>, key: &str, value: &Value) {

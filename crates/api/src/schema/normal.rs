@@ -32,11 +32,19 @@ impl Normal {
             *value = Value::Object(Map::new());
         }
         let Value::Object(fields) = value else { return };
-        fields.retain(|name, value| of.field(name).is_some_and(|field| self.keep(field, value)));
-        for field in of.fields() {
-            if always_written(field) && !fields.contains_key(field.name) {
-                fields.insert(field.name.to_owned(), self.zero(field));
+        // Both are in order of their names: they are gone through side by side.
+        let mut known = of.fields().iter().peekable();
+        let mut missing: Vec<&Field> = Vec::new();
+        fields.retain(|name, value| {
+            while let Some(field) = known.next_if(|field| field.name < name.as_str()) {
+                missing.extend(always_written(field).then_some(field));
             }
+            let Some(field) = known.next_if(|field| field.name == name) else { return false };
+            self.keep(field, value)
+        });
+        missing.extend(known.filter(|field| always_written(field)));
+        for field in missing {
+            fields.insert(field.name.to_owned(), self.zero(field));
         }
     }
 

@@ -70,10 +70,19 @@ fn is_canonical(text: &str) -> bool {
             form => byte == form,
         })
         && (1..=12).contains(&two(5))
-        && (1..=28).contains(&two(8))
+        && (1..=days_at_least(two(5))).contains(&two(8))
         && two(11) < 24
         && two(14) < 60
         && two(17) < 60
+}
+
+/// The days that a month has in every year.
+fn days_at_least(month: u32) -> u32 {
+    match month {
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 /// What is left of a text that is being parsed.

@@ -21,7 +21,7 @@ fn may_grow(attempt: &Attempt<'_>, claim: &Value) -> bool {
         class => class,
     };
     let found = attempt.server.db().get_key(&Key::new("storageclasses", "", class));
-    found.is_some_and(|class| class.value()["allowVolumeExpansion"] == true)
+    found.is_some_and(|class| class.parsed()["allowVolumeExpansion"] == true)
 }
 
 impl Plugin for PersistentVolumeClaimResize {

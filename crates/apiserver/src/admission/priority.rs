@@ -1,6 +1,8 @@
 //! From the name of a priority class to a pod's priority.
 //! Source: <https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/>
 
+use std::sync::Arc;
+
 use cox_api::Status;
 use serde_json::Value;
 
@@ -62,13 +64,13 @@ impl Plugin for Priority {
 }
 
 /// The default class of the lowest value.
-fn global_default(attempt: &Attempt<'_>) -> Option<Value> {
+fn global_default(attempt: &Attempt<'_>) -> Option<Arc<Value>> {
     attempt
         .server
         .db()
         .list(PREFIX, None)
         .iter()
-        .map(cox_api::Object::value)
+        .map(|class| class.parsed().clone())
         .filter(|class| class["globalDefault"] == true)
         .min_by_key(|class| class["value"].as_i64())
 }
@@ -78,7 +80,7 @@ fn set_priority(attempt: &Attempt<'_>, pod: &mut Value) -> Result<(), Status> {
     let class = if name.is_empty() {
         global_default(attempt)
     } else {
-        let found = attempt.server.db().get(PREFIX, "", &name).map(|class| class.value());
+        let found = attempt.server.db().get(PREFIX, "", &name).map(|class| class.parsed().clone());
         Some(
             found
                 .ok_or_else(|| attempt.forbidden(&format!("no PriorityClass with name {name} was found")))?,

@@ -55,7 +55,7 @@ pub(crate) async fn charge(call: &Call<'_>, attempt: &Attempt<'_>, object: &Valu
     for _ in 0..TRIES_MAX {
         let mut charges: Option<Txn> = None;
         for quota in db.list(PREFIX, Some(attempt.namespace)) {
-            let Some(charged) = charge_one(attempt, object, &quota.value(), &new, &old)? else { continue };
+            let Some(charged) = charge_one(attempt, object, quota.parsed(), &new, &old)? else { continue };
             let kind = kinds::by_kind("", "v1", "ResourceQuota")
                 .ok_or_else(|| Status::internal("resource quotas are not served"))?;
             let key = Key::new(PREFIX, attempt.namespace, quota.name());

@@ -31,7 +31,7 @@ impl Plugin for ServiceAccount {
                 attempt.namespace
             )));
         };
-        let account = account.value();
+        let account = account.parsed();
         pod["spec"]["serviceAccount"] = name.into();
         let mounts = pod["spec"]["automountServiceAccountToken"]
             .as_bool()
@@ -61,7 +61,7 @@ impl Plugin for ServiceAccount {
         }
         let name = text(&pod["spec"]["serviceAccountName"]);
         let account = attempt.server.db().get("serviceaccounts", attempt.namespace, name);
-        match account.and_then(|account| secret_out_of_reach(&account.value(), pod)) {
+        match account.and_then(|account| secret_out_of_reach(account.parsed(), pod)) {
             Some(why) => Err(attempt.forbidden(&why)),
             None => Ok(()),
         }
