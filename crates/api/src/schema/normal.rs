@@ -32,7 +32,7 @@ impl Normal {
             *value = Value::Object(Map::new());
         }
         let Value::Object(fields) = value else { return };
-        // Both are in order of their names: they are gone through side by side.
+        // Both are in order of their names (maps of serde_json are, without its `preserve_order`): side by side.
         let mut known = of.fields().iter().peekable();
         let mut missing: Vec<&Field> = Vec::new();
         fields.retain(|name, value| {

@@ -26,9 +26,10 @@ pub fn prepare(pod: &mut Value, now: &str) {
 /// `matchLabelKeys` and `mismatchLabelKeys` become expressions of the selector beside them, with the pod's own
 /// values. KEP-3633, KEP-3243.
 fn merge_label_keys(pod: &mut Value) {
-    let metadata = pod.get("metadata").cloned().filter(|_| uses_label_keys(&pod["spec"]));
-    let Some(metadata) = metadata else { return };
-    let labels = map(&metadata, "labels");
+    if !uses_label_keys(&pod["spec"]) {
+        return;
+    }
+    let labels = map(&pod["metadata"], "labels").clone();
     let value = |key: &str| labels.get(key).and_then(Value::as_str);
     let spec = ensure(pod, "spec");
     for constraint in list_mut(spec, "topologySpreadConstraints") {
