@@ -18,7 +18,8 @@ use super::reply::{Answered, Reply};
 use super::table::Include;
 use super::target::{Query, ResourcePath, decode_percent};
 use super::ticket::Ticket;
-use super::{deadline, options, relay, system, warnings};
+use super::web_socket::Socket;
+use super::{deadline, options, relay, system, warnings, web_socket};
 use crate::auth::{ANONYMOUS, Attributes, Impersonation, UNAUTHENTICATED, User, impersonate};
 use crate::metrics::Login;
 use crate::registry::{self, Served};
@@ -77,14 +78,14 @@ async fn admit(
     connection: &Connection,
     info: &Info,
     ticket: &Ticket,
-    request: http::Request<Incoming>,
+    mut request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
     let time = if info.is_long_running() {
         None
     } else {
         Some(deadline::of(&info.query, server.config().limits.request_time_max)?)
     };
-    let user = match who(server, connection, &info.path, request.headers()) {
+    let user = match who(server, connection, &info.path, request.headers_mut()) {
         Ok(user) => user,
         Err(status) => {
             let shown = request.headers().contains_key(AUTHORIZATION);
@@ -145,17 +146,23 @@ async fn route(
 }
 
 /// Who asks: by token, by certificate, or nobody.
-fn who(server: &ApiServer, connection: &Connection, path: &str, headers: &HeaderMap) -> Result<User, Status> {
+fn who(
+    server: &ApiServer,
+    connection: &Connection,
+    path: &str,
+    headers: &mut HeaderMap,
+) -> Result<User, Status> {
     if let Some(authorization) = headers.get(AUTHORIZATION) {
         let text = authorization.to_str().unwrap_or_default();
         let token = text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer "));
-        return match token.map(str::trim) {
-            Some(token) => server.login().bearer(server.tokens(), token).map_err(|error| {
-                tracing::debug!(?error, "bearer token");
-                Status::unauthorized()
-            }),
-            None => Err(Status::unauthorized()),
-        };
+        return bearer(server, token.ok_or_else(Status::unauthorized)?.trim());
+    }
+    let offered = web_socket::take_bearer(headers).map_err(|why| {
+        tracing::debug!(why, "bearer token among protocols");
+        Status::unauthorized()
+    })?;
+    if let Some(token) = offered {
+        return bearer(server, &token);
     }
     if let Some(user) = &connection.user {
         return Ok(user.clone());
@@ -168,6 +175,13 @@ fn who(server: &ApiServer, connection: &Connection, path: &str, headers: &Header
         return Ok(User { name: ANONYMOUS.into(), groups: vec![UNAUTHENTICATED.into()], ..User::default() });
     }
     Err(Status::unauthorized())
+}
+
+fn bearer(server: &ApiServer, token: &str) -> Result<User, Status> {
+    server.login().bearer(server.tokens(), token).map_err(|error| {
+        tracing::debug!(?error, "bearer token");
+        Status::unauthorized()
+    })
 }
 
 /// Whom the client wants to act as, if as somebody else.
@@ -199,7 +213,7 @@ async fn on_resource(
     target: ResourcePath,
     query: &Query,
     ticket: &Ticket,
-    request: http::Request<Incoming>,
+    mut request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
     if let Some(subresource) = &target.subresource
         && relay::is_relayed(&target.resource, subresource)
@@ -210,9 +224,27 @@ async fn on_resource(
         authorize_unknown(ticket, user, &target, request.method())?;
         return Err(Status::no_such_path());
     };
-    let mut target = target;
     let watching = target.old_watch || query.flag("watch").unwrap_or(false);
     let verb = verb(request.method(), &target, watching)?;
+    let socket = if verb == Verb::Watch { Socket::of(&mut request) } else { None };
+    let answered = on_served(server, user, served, verb, target, query, ticket, request).await?;
+    Ok(match socket {
+        Some(socket) => socket.carry(ticket, answered),
+        None => answered,
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "a request in its parts")]
+async fn on_served(
+    server: &Arc<ApiServer>,
+    user: &User,
+    served: Served,
+    verb: Verb,
+    mut target: ResourcePath,
+    query: &Query,
+    ticket: &Ticket,
+    request: http::Request<Incoming>,
+) -> Result<Answered, Status> {
     if target.old_watch
         && let Some(name) = target.name.take()
     {

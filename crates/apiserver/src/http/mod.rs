@@ -20,5 +20,6 @@ mod target;
 mod ticket;
 mod warnings;
 mod watch;
+mod web_socket;
 
 pub use serve::serve;

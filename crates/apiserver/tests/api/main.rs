@@ -18,3 +18,4 @@ mod shutdown;
 mod support;
 mod watching;
 mod web;
+mod web_sockets;
