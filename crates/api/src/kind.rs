@@ -296,6 +296,11 @@ pub trait Kind: Send + Sync + 'static {
         vec![object["metadata"]["name"].clone(), object["metadata"]["creationTimestamp"].clone()]
     }
 
+    /// Which of two objects comes first in a table; lists of objects keep their order.
+    fn compare_rows(&self, _a: &Value, _b: &Value) -> std::cmp::Ordering {
+        std::cmp::Ordering::Equal
+    }
+
     /// What is so of an object's row, as `metav1.TableRowCondition` has it; null where there is nothing to say.
     fn row_conditions(&self, _object: &Value) -> Value {
         Value::Null

@@ -6,6 +6,7 @@
 pub mod call;
 pub mod cron;
 pub mod field;
+pub mod flow_control;
 pub mod kind;
 pub mod kinds;
 pub mod managed;

@@ -55,9 +55,11 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Bytes of a request's headers.
     pub header_bytes_max: usize,
-    /// Reads in flight, what lasts on purpose apart; 0 is no limit. Upstream's `--max-requests-inflight`.
+    /// Upstream's `--max-requests-inflight`. Together with `writes_max` it is the number of seats that flow control
+    /// divides among the priority levels: so many requests are answered at once, reads and writes alike, what lasts on
+    /// purpose and exempt requests apart.
     pub reads_max: usize,
-    /// Writes in flight; 0 is no limit. Upstream's `--max-mutating-requests-inflight`.
+    /// Upstream's `--max-mutating-requests-inflight`. The sum may not be 0.
     pub writes_max: usize,
     /// How long a request may take, watches and streams apart. Upstream's `--request-timeout`.
     pub request_time_max: Duration,

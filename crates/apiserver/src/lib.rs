@@ -12,6 +12,7 @@ mod core;
 mod db;
 mod describe;
 mod error;
+mod flow;
 pub mod http;
 mod metrics;
 pub mod pki;

@@ -44,7 +44,7 @@ pub struct Answer {
 
 impl ApiServer {
     /// Opens the API over a store, and writes what every cluster has where it is missing: namespaces, roles,
-    /// priority classes, the `kubernetes` service.
+    /// priority classes, flow control, the `kubernetes` service.
     ///
     /// # Errors
     /// Where the store refuses those writes.
@@ -71,6 +71,7 @@ impl ApiServer {
         });
         crate::start::bootstrap(&server).await?;
         server.env.spawn(crate::start::keep(server.env.clone(), Arc::downgrade(&server)));
+        crate::flow::start(&server);
         Ok(server)
     }
 

@@ -16,6 +16,7 @@ mod endpoint_slice;
 mod endpoints;
 mod event;
 mod event_v1;
+mod flow_schema;
 mod horizontal_pod_autoscaler;
 mod horizontal_pod_autoscaler_v1;
 mod ingress;
@@ -33,6 +34,7 @@ mod pod_disruption_budget;
 mod pod_preset;
 mod pod_template;
 mod priority_class;
+mod priority_level_configuration;
 mod replica_set;
 mod replication_controller;
 mod resource_quota;
@@ -100,6 +102,8 @@ pub static ALL: &[&dyn Kind] = &[
     &lease::Lease,
     &runtime_class::RuntimeClass,
     &endpoint_slice::EndpointSlice,
+    &flow_schema::FlowSchema,
+    &priority_level_configuration::PriorityLevelConfiguration,
     &pod_preset::PodPreset,
 ];
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use cox_api::{Body, Reason, Request, Response, Status, Verb};
 use http::Method;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    USER_AGENT, X_CONTENT_TYPE_OPTIONS,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -14,19 +15,24 @@ use super::accept::{self, Form, Purpose};
 use super::encode::{self, About};
 use super::guard::Use;
 use super::info::Info;
-use super::reply::{Answered, Reply};
+use super::reply::{self, Answered, Reply};
 use super::table::Include;
 use super::target::{Query, ResourcePath, decode_percent};
 use super::ticket::Ticket;
 use super::web_socket::Socket;
 use super::{deadline, options, relay, system, warnings, web_socket};
 use crate::auth::{ANONYMOUS, Attributes, Impersonation, UNAUTHENTICATED, User, impersonate};
+use crate::flow::Refused;
 use crate::metrics::Login;
 use crate::registry::{self, Served};
 use crate::server::ApiServer;
 
 /// Paths for those who don't say who they are.
 const OPEN_PATHS: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
+
+/// A request waits for this part of its time to be let in, and not longer than the maximum. Upstream's are the same.
+const WAIT_SHARE: u32 = 4;
+const WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What all requests of a connection share.
 pub(super) struct Connection {
@@ -72,7 +78,7 @@ pub(super) async fn handle(
     answered
 }
 
-/// Lets a request in: who asks, within the limits of number and time.
+/// Lets a request in: who asks, whether it is its turn, and within which time.
 async fn admit(
     server: &Arc<ApiServer>,
     connection: &Connection,
@@ -103,17 +109,40 @@ async fn admit(
         }
         None => user,
     };
-    let Some(time) = time else { return route(server, connection, &user, info, ticket, request).await };
-    let _counted = server
-        .service()
-        .in_flight
-        .enter(&user, info.sort(), ticket.began().as_secs())
-        .inspect_err(|_| ticket.terminated(429))?;
-    let answered = tokio::time::timeout(time, route(server, connection, &user, info, ticket, request)).await;
+    // Of what lasts, watches are let in like others: their beginning is what costs.
+    if time.is_none() && info.verb != "watch" {
+        return route(server, connection, &user, info, ticket, request).await;
+    }
+    let asked = info.attributes(&user);
+    let flow = server.service().flow.classify(&asked);
+    ticket.classified(flow.clone());
+    let time_max = time.unwrap_or(server.config().limits.request_time_max);
+    let wait_max = (time_max / WAIT_SHARE).min(WAIT_MAX);
+    let seat = match server.service().flow.enter(&flow, &asked, wait_max).await {
+        Ok(seat) => seat,
+        Err(refused) => {
+            ticket.terminated(429);
+            return Ok(too_many(refused));
+        }
+    };
+    ticket.queued(seat.waited());
+    let _counted = server.service().in_flight.enter(info.sort(), (ticket.began() + seat.waited()).as_secs());
+    let answered = route(server, connection, &user, info, ticket, request);
+    let Some(time) = time else { return answered.await };
+    let answered = tokio::time::timeout(time.saturating_sub(seat.waited()), answered).await;
     answered.unwrap_or_else(|_| {
         ticket.terminated(504);
         Err(deadline::passed())
     })
+}
+
+/// 429, in upstream's plain words.
+fn too_many(refused: Refused) -> Answered {
+    let mut answered = reply::text(429, "Too many requests, please try again later.\n");
+    let headers = answered.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(refused.retry_after_seconds));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answered
 }
 
 /// A header's text; empty where it isn't there.

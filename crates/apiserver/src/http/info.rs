@@ -48,7 +48,7 @@ impl Info {
         }
     }
 
-    /// Whether it lasts on purpose: no limit of time or number counts for it.
+    /// Whether it lasts on purpose: no limit of time counts for it, nor, but for the beginning of a watch, of number.
     pub(super) fn is_long_running(&self) -> bool {
         let Some(target) = &self.target else { return false };
         const SUBRESOURCES: [&str; 5] = ["attach", "exec", "proxy", "log", "portforward"];

@@ -99,8 +99,9 @@ fn metadata_in_row(kind: &dyn Kind, value: &Value, version: &str) -> Value {
 
 /// A list as a table.
 pub fn of_list(kind: &dyn Kind, listing: &Listing, include: Include, version: &str, now: Timestamp) -> Value {
-    let rows: Vec<Value> =
-        listing.items.iter().map(|object| row(kind, &value_of(object), include, version, now)).collect();
+    let mut values: Vec<Value> = listing.items.iter().map(value_of).collect();
+    values.sort_by(|a, b| kind.compare_rows(a, b));
+    let rows: Vec<Value> = values.iter().map(|value| row(kind, value, include, version, now)).collect();
     // The converter for kinds without columns of their own leaves an empty list out.
     let default = kind.columns() == DEFAULT_COLUMNS;
     let rows = if rows.is_empty() && default { Value::Null } else { Value::Array(rows) };

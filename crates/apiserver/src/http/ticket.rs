@@ -18,6 +18,7 @@ use super::info::Info;
 use super::reply::Reply;
 use crate::audit::{Asked, Payload, Stage, Trail};
 use crate::auth::{Attributes, User};
+use crate::flow::Flow;
 use crate::metrics::{DryRun, Login, Metrics, Place, Scope, Verb};
 use crate::server::ApiServer;
 
@@ -45,10 +46,18 @@ struct Inner {
     received: Timestamp,
     /// As the audit log sees it: logs last too.
     streams: bool,
+    /// What flow control takes it for; nothing where it doesn't look.
+    flow: OnceLock<Arc<Flow>>,
+    /// How long it waited to be let in, in nanoseconds.
+    queued: AtomicU64,
 }
 
 /// The number of a request: the client's, or ours.
 pub(super) const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+
+/// The uids of what flow control takes a request for. Its names are none of the client's business.
+const FLOW_SCHEMA_UID: HeaderName = HeaderName::from_static("x-kubernetes-pf-flowschema-uid");
+const PRIORITY_LEVEL_UID: HeaderName = HeaderName::from_static("x-kubernetes-pf-prioritylevel-uid");
 
 const UNKNOWN: u64 = u64::MAX;
 
@@ -78,6 +87,8 @@ impl Ticket {
                 Timestamp::UNIX_EPOCH
             },
             streams: info.is_long_running(),
+            flow: OnceLock::new(),
+            queued: AtomicU64::new(0),
         }))
     }
 
@@ -93,6 +104,16 @@ impl Ticket {
     /// When it came, since the start of the clock.
     pub(super) fn began(&self) -> Duration {
         self.0.began
+    }
+
+    /// What flow control takes it for.
+    pub(super) fn classified(&self, flow: Arc<Flow>) {
+        let _ = self.0.flow.set(flow);
+    }
+
+    /// How long it waited until it was let in.
+    pub(super) fn queued(&self, time: Duration) {
+        self.0.queued.store(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Who asks was found out, or not.
@@ -214,6 +235,11 @@ impl Ticket {
         if !answer.headers().contains_key(AUDIT_ID) {
             answer.headers_mut().insert(AUDIT_ID, self.0.audit_id.clone());
         }
+        if let Some(flow) = self.0.flow.get() {
+            let headers = answer.headers_mut();
+            headers.insert(FLOW_SCHEMA_UID, flow.schema_uid().clone());
+            headers.insert(PRIORITY_LEVEL_UID, flow.level_uid().clone());
+        }
         let Some(trail) = self.trail() else { return };
         trail.code(answer.status().as_u16());
         if self.0.streams || self.0.nobody.load(Ordering::Relaxed) {
@@ -278,7 +304,8 @@ impl Drop for Inner {
         let code = *self.code.get_mut();
         // Without a code the client was gone before there was an answer.
         if code != 0 {
-            requests.answered(place, code, time, bytes);
+            let queued = Duration::from_nanos(*self.queued.get_mut());
+            requests.answered(place, code, time, queued, bytes);
         }
     }
 }

@@ -71,6 +71,26 @@ pub(super) static IDENTITY: Bounds = Bounds {
     ],
 };
 
+/// Of waiting to be let in, in nanoseconds. The first is for those who didn't have to.
+pub(super) static WAIT: Bounds = Bounds {
+    at: &[
+        0,
+        5 * MS,
+        20 * MS,
+        50 * MS,
+        100 * MS,
+        200 * MS,
+        500 * MS,
+        1000 * MS,
+        2000 * MS,
+        5000 * MS,
+        10_000 * MS,
+        15_000 * MS,
+        30_000 * MS,
+    ],
+    text: &["0", "0.005", "0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5", "10", "15", "30"],
+};
+
 /// Of answers, in bytes.
 pub(super) static ANSWER: Bounds = Bounds {
     at: &[1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000],
@@ -140,6 +160,14 @@ impl Read {
         }
         self.sum += other.sum;
     }
+
+    /// Takes out what was added before.
+    pub(super) fn subtract(&mut self, other: &Read) {
+        for (mine, theirs) in self.up_to.iter_mut().zip(&other.up_to) {
+            *mine = mine.saturating_sub(*theirs);
+        }
+        self.sum = self.sum.saturating_sub(other.sum);
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +187,8 @@ mod tests {
 
     #[test]
     fn bounds_are_what_they_say() {
-        for (bounds, unit) in [(&REQUEST, 1e9), (&IDENTITY, 1e9), (&ANSWER, 1.0), (&EVENT, 1.0)] {
+        for (bounds, unit) in [(&REQUEST, 1e9), (&IDENTITY, 1e9), (&WAIT, 1e9), (&ANSWER, 1.0), (&EVENT, 1.0)]
+        {
             assert_eq!(bounds.at.len(), bounds.text.len());
             for (at, text) in bounds.at.iter().zip(bounds.text) {
                 let said: f64 = text.parse().unwrap();

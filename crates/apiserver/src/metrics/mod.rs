@@ -1,6 +1,7 @@
 //! What is measured, under upstream's names. Counting takes no lock and, but for a label's first use, no memory.
 //! Source: <https://kubernetes.io/docs/reference/instrumentation/metrics/>
 
+mod flows;
 mod histogram;
 mod identity;
 mod labels;
@@ -11,6 +12,7 @@ mod text;
 
 use std::sync::atomic::AtomicU64;
 
+pub(crate) use flows::{FlowCounts, Rejection};
 pub(crate) use identity::{Identity, Login};
 pub(crate) use labels::{DryRun, Scope, Verb};
 pub(crate) use render::render;

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cox_api::kinds;
 use serde_json::Value;
 
-use super::histogram::{ANSWER, EVENT, FINER_THAN_SLI, IDENTITY, REQUEST, Read};
+use super::flows::{FlowCounts, REASONS};
+use super::histogram::{ANSWER, EVENT, FINER_THAN_SLI, IDENTITY, REQUEST, Read, WAIT};
 use super::identity::{DECISIONS, LOGINS, NAMES};
 use super::labels::{DryRun, Verb, code_text};
 use super::process;
 use super::requests::Used;
 use super::text::Text;
+use crate::flow::LevelSeats;
 use crate::server::ApiServer;
 
 const NANOSECONDS: f64 = 1e9;
@@ -21,6 +23,7 @@ pub(crate) fn render(server: &ApiServer, version: &Value) -> String {
     let mut text = Text::default();
     let metrics = &server.service().metrics;
     in_flight(&mut text, server);
+    flows(&mut text, server);
     requests(&mut text, &metrics.requests.used());
     watches(&mut text, server);
     objects(&mut text, server);
@@ -48,6 +51,89 @@ fn in_flight(text: &mut Text, server: &ApiServer) {
     let (reads, writes) = server.service().in_flight.highest(server.env().elapsed().as_secs());
     text.sample(NAME, &[("request_kind", "mutating")], writes);
     text.sample(NAME, &[("request_kind", "readOnly")], reads);
+}
+
+fn flows(text: &mut Text, server: &ApiServer) {
+    let flow = &server.service().flow;
+    let seats = flow.seats();
+    let mut seats_of = |name: &str, help: &str, number: &dyn Fn(&LevelSeats) -> usize| {
+        text.about(name, "gauge", help);
+        for level in &seats {
+            text.sample(name, &[("priority_level", &level.name)], number(level));
+        }
+    };
+    seats_of(
+        "apiserver_flowcontrol_current_limit_seats",
+        "[ALPHA] current derived number of execution seats available to each priority level",
+        &|level| level.current,
+    );
+    seats_of(
+        "apiserver_flowcontrol_lower_limit_seats",
+        "[ALPHA] Configured lower bound on number of execution seats available to each priority level",
+        &|level| level.min,
+    );
+    seats_of(
+        "apiserver_flowcontrol_nominal_limit_seats",
+        "[BETA] Nominal number of execution seats configured for each priority level",
+        &|level| level.nominal,
+    );
+    seats_of(
+        "apiserver_flowcontrol_upper_limit_seats",
+        "[ALPHA] Configured upper bound on number of execution seats available to each priority level",
+        &|level| level.max,
+    );
+    let counts = flow.counts();
+    let of = |(schema, level, _): &'_ (String, String, _)| (schema.clone(), level.clone());
+    let mut each = |name: &str, kind: &str, help: &str, number: &dyn Fn(&FlowCounts) -> Option<i64>| {
+        text.about(name, kind, help);
+        for one in &counts {
+            if let Some(number) = number(&one.2) {
+                let (schema, level) = of(one);
+                text.sample(name, &[("flow_schema", &schema), ("priority_level", &level)], number);
+            }
+        }
+    };
+    each(
+        "apiserver_flowcontrol_current_executing_requests",
+        "gauge",
+        "[BETA] Number of requests in initial (for a WATCH) or any (for a non-WATCH) execution stage in the API Priority and Fairness subsystem",
+        &|counts| Some(counts.executing.load(Ordering::Relaxed)),
+    );
+    each(
+        "apiserver_flowcontrol_current_inqueue_requests",
+        "gauge",
+        "[BETA] Number of requests currently pending in queues of the API Priority and Fairness subsystem",
+        &|counts| Some(counts.waiting.load(Ordering::Relaxed)),
+    );
+    each(
+        "apiserver_flowcontrol_dispatched_requests_total",
+        "counter",
+        "[BETA] Number of requests executed by API Priority and Fairness subsystem",
+        &|counts| i64::try_from(load(&counts.dispatched)).ok().filter(|count| *count > 0),
+    );
+    const REJECTED: &str = "apiserver_flowcontrol_rejected_requests_total";
+    text.about(
+        REJECTED,
+        "counter",
+        "[BETA] Number of requests rejected by API Priority and Fairness subsystem",
+    );
+    for (schema, level, counts) in &counts {
+        for (reason, count) in REASONS.iter().zip(&counts.rejected).filter(|(_, count)| load(count) > 0) {
+            let labels = [("flow_schema", schema.as_str()), ("priority_level", level), ("reason", reason)];
+            text.sample(REJECTED, &labels, load(count));
+        }
+    }
+    const WAITS: &str = "apiserver_flowcontrol_request_wait_duration_seconds";
+    text.about(WAITS, "histogram", "[BETA] Length of time a request spent waiting in its queue");
+    for (schema, level, counts) in &counts {
+        for (execute, waits) in ["false", "true"].into_iter().zip(&counts.waits) {
+            let read = waits.read();
+            if read.count() > 0 {
+                let labels = [("execute", execute), ("flow_schema", schema), ("priority_level", level)];
+                text.histogram(WAITS, &labels, &WAIT, &read, NANOSECONDS, 0);
+            }
+        }
+    }
 }
 
 /// The labels that all metrics of requests share, around those of one.
@@ -92,13 +178,17 @@ fn requests(text: &mut Text, used: &[Used<'_>]) {
             );
         }
     }
-    // There are no webhooks and no queues whose time it would leave out.
+    // There are no webhooks whose time it would leave out.
     const SLI: &str = "apiserver_request_sli_duration_seconds";
     let help = "[ALPHA] Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds for each verb, group, version, resource, subresource, scope and component.";
     text.about(SLI, "histogram", help);
     for used in used {
         let mut sum = Read::none(&REQUEST);
         answered(used).for_each(|(_, answered)| sum.add(&answered.time.read()));
+        if let Some([whole, served]) = used.slot.queued.get().map(|both| &**both) {
+            sum.subtract(&whole.read());
+            sum.add(&served.read());
+        }
         if sum.count() > 0 {
             text.histogram(SLI, &labels(used, None, None), &REQUEST, &sum, NANOSECONDS, FINER_THAN_SLI);
         }

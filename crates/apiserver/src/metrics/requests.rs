@@ -56,6 +56,8 @@ pub(super) struct Slot {
     pub(super) too_many: AtomicU64,
     pub(super) too_long: AtomicU64,
     pub(super) sizes: OnceLock<Histogram>,
+    /// Of requests that waited to be let in: their times, and their times without that.
+    pub(super) queued: OnceLock<Box<[Histogram; 2]>>,
     pub(super) answered: [OnceLock<Box<Answered>>; DryRun::ALL.len()],
 }
 
@@ -130,9 +132,24 @@ impl Requests {
         slots[place.verb as usize * Scope::ALL.len() + place.scope as usize].get_or_init(Box::default)
     }
 
-    /// Counts an answer. `bytes` is its size where that is known and counts.
-    pub(crate) fn answered(&self, place: Place, code: u16, time: Duration, bytes: Option<u64>) {
+    /// Counts an answer. `queued` is how long the request waited to be let in, `bytes` is its size where that is known
+    /// and counts.
+    pub(crate) fn answered(
+        &self,
+        place: Place,
+        code: u16,
+        time: Duration,
+        queued: Duration,
+        bytes: Option<u64>,
+    ) {
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let slot = self.slot(place);
+        if !queued.is_zero() {
+            let both = || Box::new(std::array::from_fn(|_| Histogram::new(&REQUEST)));
+            let [whole, served] = &**slot.queued.get_or_init(both);
+            whole.observe(nanoseconds(time));
+            served.observe(nanoseconds(time.saturating_sub(queued)));
+        }
         let answered = slot.answered[place.dry_run as usize].get_or_init(|| {
             Box::new(Answered {
                 codes: [const { AtomicU64::new(0) }; CODES.len() + 1],
@@ -140,7 +157,7 @@ impl Requests {
             })
         });
         answered.codes[code_place(code)].fetch_add(1, Ordering::Relaxed);
-        answered.time.observe(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        answered.time.observe(nanoseconds(time));
         // Upstream measures the answers of reads alone.
         if let Some(bytes) = bytes
             && matches!(place.verb, Verb::Get | Verb::List)

@@ -1,4 +1,5 @@
-//! What every cluster has: namespaces, roles, priority classes, addresses of services, the `kubernetes` service.
+//! What every cluster has: namespaces, roles, priority classes, flow control, addresses of services, the `kubernetes`
+//! service.
 
 mod keep;
 mod kubernetes_service;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use crate::auth::User;
 use crate::auth::defaults::{default_policy, reconcile_binding, reconcile_role};
 use crate::error::Error;
+use crate::flow;
 use crate::server::ApiServer;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -45,6 +47,8 @@ pub(crate) async fn bootstrap(server: &ApiServer) -> Result<(), Error> {
     for (plural, object) in default_policy() {
         reconcile(server, plural, object).await?;
     }
+    flow::ensure(server).await.map_err(|(what, source)| Error::Bootstrap { what, source })?;
+    flow::adopt(server);
     service_addresses::ensure_default(server).await?;
     service_addresses::ensure_objects(server).await?;
     if !kubernetes_service::exists(server) && !service_addresses::default_gives(server) {
@@ -56,7 +60,8 @@ pub(crate) async fn bootstrap(server: &ApiServer) -> Result<(), Error> {
     kubernetes_service::ensure(server).await
 }
 
-async fn call(server: &ApiServer, mut request: Request) -> Result<Response, Status> {
+/// A call of the server itself, recorded under the manager that it says.
+pub(crate) async fn call(server: &ApiServer, mut request: Request) -> Result<Response, Status> {
     request.options.field_manager.get_or_insert_with(|| MANAGER.into());
     server
         .call_authorized(&User::new("system:apiserver", &["system:masters"]), request)

@@ -7,6 +7,7 @@ pub mod conditions;
 pub mod config_data;
 pub mod csi;
 pub mod domain_path;
+pub mod flow_control;
 pub mod ip_forms;
 pub mod label_selector;
 pub mod load_balancer;
