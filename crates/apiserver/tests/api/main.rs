@@ -5,6 +5,7 @@ mod allocation;
 mod audit;
 mod bad_requests;
 mod deletion;
+mod fairness;
 mod hostile;
 mod http;
 mod identity;
