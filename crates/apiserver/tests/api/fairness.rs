@@ -94,7 +94,7 @@ impl Slow {
 
     /// Sends the rest, and waits for the answer.
     async fn end(mut self) {
-        self.0.write_all(BODY[10..].as_bytes()).await.unwrap();
+        self.0.write_all(&BODY.as_bytes()[10..]).await.unwrap();
         let mut start = [0; 12];
         self.0.read_exact(&mut start).await.unwrap();
         assert_eq!(&start, b"HTTP/1.1 201");
