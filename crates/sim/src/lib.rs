@@ -72,6 +72,8 @@ pub struct Trace {
     pub revision: u64,
     /// Virtual time until everything had converged.
     pub elapsed: Duration,
+    /// Whether the users' story came to its end: a fault of the store may have broken it off.
+    pub played: bool,
 }
 
 /// What must hold and didn't.

@@ -92,7 +92,7 @@ impl World {
         {
             return Err(self.violation(format!("the user was refused: {error}")));
         }
-        self.converge().await
+        self.converge(matches!(played, Some(Ok(())))).await
     }
 
     /// Ends and starts parts, at times drawn from the seed.
@@ -121,7 +121,7 @@ impl World {
     }
 
     /// Waits until everything is as it has to be in the end.
-    async fn converge(&self) -> Result<Trace, Violation> {
+    async fn converge(&self, played: bool) -> Result<Trace, Violation> {
         let limit = self.env.elapsed() + self.options.converge_max;
         let mut calm_since = None;
         loop {
@@ -131,7 +131,7 @@ impl World {
             match self.observer.look(unsettled) {
                 None if now - *calm_since.get_or_insert(now) >= CALM => {
                     let (hash, revision) = self.observer.trace();
-                    return Ok(Trace { hash, revision, elapsed: now });
+                    return Ok(Trace { hash, revision, elapsed: now, played });
                 }
                 None => {}
                 Some(what) if now >= limit => return Err(self.violation(format!("not converged: {what}"))),
