@@ -188,6 +188,7 @@ fn purge_kernel(config: &NodeNetConfig) -> Result<()> {
     }
     rtnl.execute_unless(batch, netlink::Error::is_not_found)
         .map_err(Error::netlink("delete interfaces and routes"))?;
+    delete_table(&config.id.policy_table())?;
     delete_table(&config.id.table())
 }
 

@@ -89,6 +89,11 @@ impl NetId {
     pub(crate) fn table(&self) -> String {
         format!("cox-{}", self.0)
     }
+
+    /// Name of the nftables table of policies.
+    pub(crate) fn policy_table(&self) -> String {
+        format!("cox-{}-policies", self.0)
+    }
 }
 
 // === impl NetId ===

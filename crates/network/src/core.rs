@@ -17,6 +17,7 @@ use crate::builder::{self, Job};
 use crate::cidr::v4;
 use crate::node::Command;
 use crate::pods::{Pods, check_owner};
+use crate::policies::Enforced;
 use crate::rules::{self, Prefixes};
 use crate::services::{Services, cut_flows};
 use crate::slot::SlotSpec;
@@ -45,6 +46,7 @@ pub(crate) struct Core {
     rtnl: Rtnl,
     nft: Nft,
     services: Services,
+    policies: Enforced,
     pods: Pods,
     /// Every offset that is a pod's, ready, being built or being unmade.
     used: BTreeSet<u32>,
@@ -129,6 +131,7 @@ impl Core {
             rtnl,
             nft,
             services: Services::default(),
+            policies: Enforced::default(),
             pods,
             used: BTreeSet::new(),
             ready: VecDeque::new(),
@@ -240,6 +243,15 @@ impl Core {
                 let applied = self.services.apply(&mut self.nft, &table, &self.prefixes, desired, host_ports);
                 let _ = reply.send(applied);
             }
+            Command::Policies(desired, reply) => {
+                let table = self.config.id.policy_table();
+                let attached = self.pods.all().filter_map(|pod| match pod.ip {
+                    IpAddr::V4(ip) => Some((pod.owner.as_str(), ip)),
+                    IpAddr::V6(_) => None,
+                });
+                let applied = self.policies.apply(&mut self.nft, &table, desired, attached);
+                let _ = reply.send(applied);
+            }
             Command::Close(reply) => drop(reply.send(Err(Error::Closed))),
         }
     }
@@ -306,13 +318,16 @@ impl Core {
             host_ports: Vec::new(),
         };
         self.pods.put(pod.clone())?;
-        match self.change_host_ports(pod.clone(), request.host_ports) {
-            Err(error) => {
-                self.pods.remove(&pod.owner)?;
-                Err(error)
-            }
-            given => given,
+        let table = self.config.id.policy_table();
+        let given = match self.policies.attach(&mut self.nft, &table, &pod.owner, ip) {
+            Ok(()) => self.change_host_ports(pod.clone(), request.host_ports),
+            Err(error) => Err(error),
+        };
+        if given.is_err() {
+            self.pods.remove(&pod.owner)?;
+            self.policies.detach(&mut self.nft, &table, ip)?;
         }
+        given
     }
 
     fn change_host_ports(&mut self, mut pod: PodNetwork, wanted: Vec<HostPort>) -> Result<PodNetwork> {
@@ -348,6 +363,7 @@ impl Core {
         }
         let Some(pod) = self.pods.get(owner).cloned() else { return Ok(()) };
         let offset = self.spec.offset(pod.ip);
+        let ip = v4(pod.ip, "ip")?;
         let node_interface = pod.node_interface.clone();
         self.change_host_ports(pod, Vec::new())?;
         // Before the pod is forgotten: a slot that was used must never be taken for a ready one.
@@ -357,6 +373,7 @@ impl Core {
         self.rtnl
             .execute_unless(batch, netlink::Error::is_not_found)
             .map_err(Error::netlink("give up the pod's interface"))?;
+        self.policies.detach(&mut self.nft, &self.config.id.policy_table(), ip)?;
         self.pods.remove(owner)?;
         if let Some(offset) = offset {
             self.dispose(offset);

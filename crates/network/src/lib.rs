@@ -1,7 +1,7 @@
 //! The network of a node: pod addresses, services, routes between nodes. Plain values in, kernel state out;
 //! this crate knows no Kubernetes client and no Kubernetes objects.
 //!
-//! - [`NodeNetwork`] is one node: its pods' networks and the forwarding of services.
+//! - [`NodeNetwork`] is one node: its pods' networks, the forwarding of services and the policies of pods.
 //! - [`Fabric`] joins several nodes of one machine, each in a network namespace of its own.
 //!
 //! Everything made in the kernel is named after a [`NetId`], survives the process, is found again by the
@@ -17,6 +17,9 @@ mod fabric;
 mod node;
 mod plan;
 mod pods;
+mod policies;
+mod policy;
+mod policy_rules;
 mod rules;
 mod service;
 mod services;
@@ -30,4 +33,5 @@ pub use config::{
 pub use error::{Error, Result};
 pub use fabric::{Fabric, FabricConfig, FabricNode};
 pub use node::NodeNetwork;
+pub use policy::{Allow, Peer, PodPolicy, Policies, PoliciesApplied, Ports};
 pub use service::{Applied, Endpoint, ServicePort, ServicePortKey, TrafficPolicy};

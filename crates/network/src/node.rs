@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use crate::base;
 use crate::core::{self, Message};
 use crate::{
-    Applied, AttachRequest, Cidr, Error, NodeNetConfig, PodNetwork, Reconciled, Result, ServicePort,
-    ServicePortKey,
+    Applied, AttachRequest, Cidr, Error, NodeNetConfig, PodNetwork, Policies, PoliciesApplied, Reconciled,
+    Result, ServicePort, ServicePortKey,
 };
 
 /// A request to the node's network thread, with the place for its answer.
@@ -23,6 +23,7 @@ pub(crate) enum Command {
     PeerRoutes(BTreeMap<Cidr, IpAddr>, oneshot::Sender<Result<()>>),
     ServiceCidrs(BTreeSet<Cidr>, oneshot::Sender<Result<Vec<(Cidr, String)>>>),
     Services(BTreeMap<ServicePortKey, ServicePort>, oneshot::Sender<Result<Applied>>),
+    Policies(Policies, oneshot::Sender<Result<PoliciesApplied>>),
     Close(oneshot::Sender<Result<()>>),
 }
 
@@ -136,6 +137,17 @@ impl NodeNetwork {
         self.ask(|reply| Command::Services(desired, reply)).await
     }
 
+    /// Brings the policies of pods to `desired`, all of them: what is not in there is open. They hold for new
+    /// connections; those that were let through go on. A pod that is attached later starts with what was said of it
+    /// here. Until the first call after a start what an earlier process said stays in force; that call writes
+    /// everything in one transaction, later ones only what changed.
+    ///
+    /// # Errors
+    /// A group that is named and not there, or the kernel's refusal; the state before the call then stays in force.
+    pub async fn apply_policies(&self, desired: Policies) -> Result<PoliciesApplied> {
+        self.ask(|reply| Command::Policies(desired, reply)).await
+    }
+
     /// Ends the network's thread and waits for it. Pods keep their networks.
     ///
     /// # Errors
@@ -145,7 +157,7 @@ impl NodeNetwork {
     }
 
     /// Removes everything a network with this `config` made: interfaces, network namespaces, routes, the
-    /// nftables table, the state directory. Pods that still run lose their network. Nothing there is no
+    /// nftables tables, the state directory. Pods that still run lose their network. Nothing there is no
     /// error. No [`NodeNetwork`] may be open for the same config.
     ///
     /// # Errors

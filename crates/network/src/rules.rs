@@ -325,7 +325,7 @@ pub(crate) fn write_fabric_table(transaction: &mut Transaction, subnet: Prefix, 
     transaction.add_rule("nat-postrouting", &rule);
 }
 
-const fn base(kind: &'static str, hook: Hook, priority: i32) -> BaseChain {
+pub(crate) const fn base(kind: &'static str, hook: Hook, priority: i32) -> BaseChain {
     BaseChain { kind, hook, priority }
 }
 
@@ -349,12 +349,6 @@ fn base_rules(prefixes: &Prefixes) -> Vec<(&'static str, Vec<Expr>)> {
     let verdict = |map| vec![Expr::VerdictMap { key: 0, map }];
     let dnat = |map| vec![Expr::Map { key: 0, map, to: 4 }, Expr::Dnat { address: 4, port: 5 }];
     let jump = |chain: &'static str| vec![Expr::Verdict(Verdict::Jump(chain.into()))];
-    let twice = || {
-        vec![
-            Expr::Payload { to: 0, base: Base::Network, offset: 12, length: 4 },
-            Expr::Payload { to: 1, base: Base::Network, offset: 16, length: 4 },
-        ]
-    };
     let within = |set| vec![Expr::InSet { key: 0, set, inverted: false }];
     let masquerade = || vec![Expr::Masquerade];
 
@@ -412,6 +406,14 @@ fn new() -> Vec<Expr> {
     cat([vec![Expr::Ct { to: 0, key: Ct::State }], bit_set(0, STATE_NEW)])
 }
 
+/// Loads source and destination address.
+pub(crate) fn twice() -> Vec<Expr> {
+    vec![
+        Expr::Payload { to: 0, base: Base::Network, offset: 12, length: 4 },
+        Expr::Payload { to: 1, base: Base::Network, offset: 16, length: 4 },
+    ]
+}
+
 /// Loads destination address, protocol and destination port.
 fn vip_key(to: Reg) -> Vec<Expr> {
     let mut key = vec![Expr::Payload { to, base: Base::Network, offset: 16, length: 4 }];
@@ -435,7 +437,7 @@ fn to(prefix: Prefix, inside: bool) -> Vec<Expr> {
     address_in(16, prefix, inside)
 }
 
-fn address_in(offset: u32, (address, length): Prefix, inside: bool) -> Vec<Expr> {
+pub(crate) fn address_in(offset: u32, (address, length): Prefix, inside: bool) -> Vec<Expr> {
     let mask = mask_v4(length).to_be_bytes().to_vec();
     vec![
         Expr::Payload { to: 0, base: Base::Network, offset, length: 4 },
@@ -458,7 +460,7 @@ fn mark() -> Vec<Expr> {
     ]
 }
 
-fn bit_set(register: Reg, bit: u32) -> Vec<Expr> {
+pub(crate) fn bit_set(register: Reg, bit: u32) -> Vec<Expr> {
     let mask = bit.to_ne_bytes().to_vec();
     vec![Expr::Bitwise { from: register, to: register, mask, xor: vec![0; 4] }, compare(register, false, 0)]
 }
@@ -471,6 +473,6 @@ fn goto(chain: String) -> Vec<Expr> {
     vec![Expr::Verdict(Verdict::Goto(Cow::Owned(chain)))]
 }
 
-fn cat<const N: usize>(parts: [Vec<Expr>; N]) -> Vec<Expr> {
+pub(crate) fn cat<const N: usize>(parts: [Vec<Expr>; N]) -> Vec<Expr> {
     parts.into_iter().flatten().collect()
 }

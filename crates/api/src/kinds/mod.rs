@@ -26,6 +26,7 @@ mod job;
 mod lease;
 mod limit_range;
 mod namespace;
+mod network_policy;
 mod node;
 mod persistent_volume;
 mod persistent_volume_claim;
@@ -86,6 +87,7 @@ pub static ALL: &[&dyn Kind] = &[
     &ingress_class::IngressClass,
     &ingress::Ingress,
     &ip_address::IPAddress,
+    &network_policy::NetworkPolicy,
     &service_cidr::ServiceCIDR,
     &pod_disruption_budget::PodDisruptionBudget,
     &cluster_role_binding::ClusterRoleBinding,

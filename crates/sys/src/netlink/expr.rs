@@ -115,6 +115,15 @@ pub enum Expr {
         /// The value.
         value: Vec<u8>,
     },
+    /// Goes on if the register, read as a number of the network's order, lies between two values or is one of them.
+    Between {
+        /// The register.
+        register: Reg,
+        /// The least value.
+        first: Vec<u8>,
+        /// The greatest, of the same length.
+        last: Vec<u8>,
+    },
     /// `to = (from & mask) ^ xor`.
     Bitwise {
         /// Source register.
@@ -265,6 +274,13 @@ pub(super) fn write(m: &mut Message<'_>, expr: &Expr) {
             m.be32(1, register(*r));
             m.be32(2, u32::from(!*equal));
             m.nest(3, |m| m.bytes(NFTA_DATA_VALUE, value));
+        }),
+        Expr::Between { register: r, first, last } => named(m, "range", |m| {
+            m.be32(1, register(*r));
+            // 0: inside, not outside.
+            m.be32(2, 0);
+            m.nest(3, |m| m.bytes(NFTA_DATA_VALUE, first));
+            m.nest(4, |m| m.bytes(NFTA_DATA_VALUE, last));
         }),
         Expr::Bitwise { from, to, mask, xor } => named(m, "bitwise", |m| {
             m.be32(1, register(*from));
