@@ -23,6 +23,6 @@ pub use events::{EventRecorder, EventType};
 pub use http::HttpTransport;
 pub use informer::{Change, Changes, Informed, Reader, Scope, SharedInformers};
 pub use kind::{Key, Kind, resource_of, revision_of};
-pub use labels::Selector;
+pub use labels::{Labels, Selector};
 pub use options::{DeleteOptions, ListOptions, Propagation, WriteOptions};
 pub use queue::{Next, Queue};

@@ -13,6 +13,7 @@ mod manager;
 mod mounts;
 mod node;
 mod pod;
+mod policies;
 mod probe;
 mod register;
 mod resources;

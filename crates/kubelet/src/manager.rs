@@ -20,7 +20,7 @@ use crate::server::Server;
 use crate::sources::ApiSources;
 use crate::userns::IdRanges;
 use crate::worker::{Desired, Worker};
-use crate::{register, services};
+use crate::{policies, register, services};
 
 /// What can go wrong when a kubelet starts.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,8 @@ pub struct Parts {
     pub client: Client,
     /// The API, as `system:kube-proxy`: services and their endpoints.
     pub proxy_client: Client,
+    /// The API, for network policies: they, pods and namespaces of the whole cluster are read.
+    pub policy_client: Client,
     /// The container runtime.
     pub runtime: Arc<dyn Runtime>,
     /// The node's network; none for a node whose pods all share the host's.
@@ -71,7 +73,7 @@ impl Kubelet {
     /// # Errors
     /// Where the node's directories or the runtime can't be used.
     pub async fn start(parts: Parts) -> Result<Kubelet, Error> {
-        let Parts { env, config, client, proxy_client, runtime, network } = parts;
+        let Parts { env, config, client, proxy_client, policy_client, runtime, network } = parts;
         let open = |path: &std::path::Path| {
             IdRanges::open(path).map_err(|source| Error::Directory { path: path.to_owned(), source })
         };
@@ -85,6 +87,9 @@ impl Kubelet {
             sources: Box::new(ApiSources::new(client.clone(), env.clone())),
             events: Events(recorder),
             id_ranges,
+            policies: network
+                .clone()
+                .map(|network| policies::start(&env, policy_client, network, config.node_name.clone())),
             env: env.clone(),
             config,
             client,

@@ -13,6 +13,7 @@ use crate::config::KubeletConfig;
 use crate::events::Events;
 use crate::pod::spec;
 use crate::pod::status::NodeFacts;
+use crate::policies::Gate;
 use crate::userns::IdRanges;
 use crate::volumes::Sources;
 
@@ -24,6 +25,8 @@ pub(crate) struct Node {
     pub(crate) runtime: Arc<dyn Runtime>,
     /// None where the node has no pod network.
     pub(crate) network: Option<NodeNetwork>,
+    /// Holds pods back until their policies are in force; there where the network is.
+    pub(crate) policies: Option<Gate>,
     pub(crate) events: Events,
     pub(crate) pods: Reader<Pod>,
     pub(crate) services: Reader<Service>,

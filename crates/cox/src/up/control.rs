@@ -171,6 +171,14 @@ impl Control {
         client(&self.server, User::component("system:kube-proxy"), "kube-proxy")
     }
 
+    /// The API client of what enforces network policies. Upstream has no such part, and its roles have no rule for one
+    /// (network plugins bring their own), so as part of this process it is one of the masters.
+    pub(super) fn policy_client(&self) -> Client {
+        let mut user = User::service_account("kube-system", "network-policies", "");
+        user.groups.push(MASTERS.to_owned());
+        client(&self.server, user, "network-policies")
+    }
+
     /// Makes the TLS configuration of a node's server.
     pub(super) fn node_tls(
         &self,

@@ -76,6 +76,7 @@ async fn run(mut args: ControlPlane, nodes: Vec<String>, acts: Acts) -> Result<(
             fabric,
             client: control.node_clients(),
             proxy_client: control.proxy_client(),
+            policy_client: control.policy_client(),
             tls: control.node_tls(),
         };
         let nodes = Arc::new(Nodes::start(surroundings, &layout).await?);

@@ -28,6 +28,8 @@ pub(crate) struct Surroundings {
     pub(crate) client: Box<dyn Fn(&str) -> Client + Send + Sync>,
     /// The API client for services and endpoints.
     pub(crate) proxy_client: Client,
+    /// The API client for network policies.
+    pub(crate) policy_client: Client,
     /// Makes the TLS configuration of a node's server.
     pub(crate) tls: Box<dyn Fn(&NodeLayout) -> Result<Arc<rustls::ServerConfig>> + Send + Sync>,
 }
@@ -62,6 +64,7 @@ impl Node {
             config: config(&layout, netns),
             client: (surroundings.client)(&layout.name),
             proxy_client: surroundings.proxy_client.clone(),
+            policy_client: surroundings.policy_client.clone(),
             runtime: runtime.clone(),
             network: Some(network.clone()),
         })

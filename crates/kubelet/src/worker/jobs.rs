@@ -38,6 +38,8 @@ pub(super) enum SandboxError {
     #[error("Failed to create pod sandbox: {0}")]
     Network(#[from] cox_network::Error),
     #[error("Failed to create pod sandbox: {0}")]
+    Policies(#[from] crate::policies::Closed),
+    #[error("Failed to create pod sandbox: {0}")]
     Runtime(#[from] RuntimeError),
     #[error("Failed to create pod sandbox: {0}")]
     Files(#[from] std::io::Error),
@@ -210,6 +212,9 @@ async fn make_sandbox(node: &Node, pod: &Pod, attempt: u32, old: &[SandboxId]) -
                 node.runtime.stop_sandbox(id).await?;
             }
             pods.detach(uid).await?;
+        }
+        if let Some(policies) = &node.policies {
+            policies.pass(pod).await?;
         }
         network =
             Some(pods.attach(AttachRequest { owner: uid.to_owned(), host_ports: host_ports(pod) }).await?);
