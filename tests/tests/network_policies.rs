@@ -83,7 +83,7 @@ spec:
   containers:
   - name: c
     image: busybox:1
-    command: [sh, -c, 'for i in 1 2 3; do echo try; printf "GET / HTTP/1.0\r\n\r\n" | nc -w 1 SERVER 8080; done; true']
+    command: [sh, -c, 'for i in 1 2 3; do echo try; printf "GET / HTTP/1.0\r\n\r\n" | nc -w 1 SERVER 8080 2>&1 | grep -o hello; done; true']
 "#;
 
 fn apply(cluster: &Cluster, manifest: &str) {

@@ -1,17 +1,26 @@
 //! The gRPC health check, as far as probes need it: one unary call of `grpc.health.v1.Health/Check`.
 //! Source: <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>
 
+use std::path::Path;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
 
-/// Whether the service at this address says that it is serving.
-pub(crate) async fn check(host: &str, port: u16, service: &str, timeout: Duration) -> Result<(), String> {
+use crate::dial;
+
+/// Whether the service at this address says that it is serving; asked from the network namespace `netns` where it
+/// isn't the process's own.
+pub(crate) async fn check(
+    netns: Option<&Path>,
+    host: &str,
+    port: u16,
+    service: &str,
+    timeout: Duration,
+) -> Result<(), String> {
     let call = async {
-        let stream = TcpStream::connect((host, port)).await.map_err(|error| {
+        let stream = dial::tcp(netns, host, port).await.map_err(|error| {
             format!(
                 "timeout: failed to connect service \"{host}:{port}\" within {}s: {error}",
                 timeout.as_secs()

@@ -39,7 +39,7 @@ pub(crate) async fn run(
         return Ok(());
     }
     if let Some(get) = &hook.http_get {
-        let (status, _) = http_get(get, container, ip, HTTP_TIMEOUT).await?;
+        let (status, _) = http_get(node, get, container, ip, HTTP_TIMEOUT).await?;
         return if (200..400).contains(&status) { Ok(()) } else { Err(format!("HTTP status {status}")) };
     }
     if hook.tcp_socket.is_some() {
@@ -68,6 +68,7 @@ pub(crate) fn port(port: &IntOrString, container: &Container) -> Result<u16, Str
 
 /// An HTTP request as probes and hooks make it; the status and the first bytes of the body.
 pub(crate) async fn http_get(
+    node: &Node,
     get: &HTTPGetAction,
     container: &Container,
     ip: &str,
@@ -84,7 +85,7 @@ pub(crate) async fn http_get(
         .map(|header| (header.name.as_str(), header.value.as_str()))
         .collect();
     let tls = get.scheme.as_deref() == Some("HTTPS");
-    crate::http::get(host, port, &path, &headers, tls, timeout).await
+    crate::http::get(node.config.netns.as_deref(), host, port, &path, &headers, tls, timeout).await
 }
 
 /// The text of a failed command, as probes show it.

@@ -1,5 +1,6 @@
 //! A small HTTP client for probes and hooks: one request, one connection, certificates not checked (as upstream).
 
+use std::path::Path;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
@@ -7,15 +8,16 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
+use crate::dial;
 use cox_sys::dial_error_text;
 
 /// How much of a body is read. Source: upstream's probe limit, 10 KiB.
 const BODY_BYTES_MAX: usize = 10 * 1024;
 
-/// Requests a path; brings the status and the beginning of the body.
+/// Requests a path, from the network namespace `netns` where it isn't the process's own; brings the status and the beginning of the body.
 pub(crate) async fn get(
+    netns: Option<&Path>,
     host: &str,
     port: u16,
     path: &str,
@@ -25,7 +27,7 @@ pub(crate) async fn get(
 ) -> Result<(u16, String), String> {
     let url = format!("{}://{host}:{port}{path}", if tls { "https" } else { "http" });
     let answer = async {
-        let stream = TcpStream::connect((host, port)).await;
+        let stream = dial::tcp(netns, host, port).await;
         let stream = stream.map_err(|error| {
             format!("Get \"{url}\": {}", dial_error_text(format_args!("{host}:{port}"), &error))
         })?;

@@ -5,6 +5,7 @@
 
 mod config;
 mod container;
+mod dial;
 mod events;
 mod grpc;
 mod hook;

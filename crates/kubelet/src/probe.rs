@@ -8,6 +8,7 @@ use std::time::Duration;
 use cox_runtime::{ContainerId, RuntimeError};
 use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 
+use crate::dial;
 use crate::hook;
 use crate::node::Node;
 use cox_sys::dial_error_text;
@@ -145,7 +146,7 @@ async fn once(node: &Node, probe: &Probe, target: &Target, timeout: Duration) ->
         };
     }
     if let Some(get) = &probe.http_get {
-        let (status, _) = hook::http_get(get, &target.declared, &target.ip, timeout).await?;
+        let (status, _) = hook::http_get(node, get, &target.declared, &target.ip, timeout).await?;
         return if (200..400).contains(&status) {
             Ok(())
         } else {
@@ -155,7 +156,7 @@ async fn once(node: &Node, probe: &Probe, target: &Target, timeout: Duration) ->
     if let Some(socket) = &probe.tcp_socket {
         let port = hook::port(&socket.port, &target.declared)?;
         let host = socket.host.as_deref().filter(|host| !host.is_empty()).unwrap_or(&target.ip);
-        let connect = tokio::net::TcpStream::connect((host, port));
+        let connect = dial::tcp(node.config.netns.as_deref(), host, port);
         return match tokio::time::timeout(timeout, connect).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(dial_error_text(format_args!("{host}:{port}"), &error)),
@@ -165,7 +166,7 @@ async fn once(node: &Node, probe: &Probe, target: &Target, timeout: Duration) ->
     if let Some(grpc) = &probe.grpc {
         let port = u16::try_from(grpc.port).map_err(|_| format!("invalid port: {}", grpc.port))?;
         let service = grpc.service.as_deref().unwrap_or_default();
-        return crate::grpc::check(&target.ip, port, service, timeout).await;
+        return crate::grpc::check(node.config.netns.as_deref(), &target.ip, port, service, timeout).await;
     }
     Err("probe has no handler".into())
 }
