@@ -24,7 +24,7 @@ struct Cluster<'a> {
 
 /// One direction of a rule: its peers and its ports.
 struct Rule<'a> {
-    /// How its groups are called.
+    /// How its named ports are called.
     name: String,
     peers: &'a [NetworkPolicyPeer],
     ports: &'a [NetworkPolicyPort],
@@ -160,16 +160,19 @@ impl Rule<'_> {
         if self.peers.is_empty() {
             return vec![Peer::Anyone];
         }
-        let of = |(at, peer): (usize, &NetworkPolicyPeer)| match &peer.ip_block {
+        let of = |peer: &NetworkPolicyPeer| match &peer.ip_block {
             Some(of) => block(of),
             None => {
-                let name = format!("{} peer {at}", self.name);
-                let members = cluster.members(peer, namespace);
-                planned.peers.insert(name.clone(), members.into_iter().flat_map(addresses).collect());
+                // Named after what it means, so that many rules of the same peers are one group.
+                let name = group_name(peer, namespace);
+                if !planned.peers.contains_key(&name) {
+                    let members = cluster.members(peer, namespace);
+                    planned.peers.insert(name.clone(), members.into_iter().flat_map(addresses).collect());
+                }
                 Some(Peer::Group(name))
             }
         };
-        self.peers.iter().enumerate().filter_map(of).collect()
+        self.peers.iter().filter_map(of).collect()
     }
 
     /// The ports; a rule without ports is for everything.
@@ -192,6 +195,15 @@ fn port(port: &NetworkPolicyPort) -> Option<Port> {
             Port::Numbers(Ports::Range { protocol, first, last })
         }
     })
+}
+
+/// A name that tells whom selectors mean.
+fn group_name(peer: &NetworkPolicyPeer, namespace: &str) -> String {
+    let pods = Selector::of(Some(&peer.pod_selector.clone().unwrap_or_default()));
+    match &peer.namespace_selector {
+        None => format!("{namespace} {pods:?}"),
+        Some(namespaces) => format!("{:?} {pods:?}", Selector::of(Some(namespaces))),
+    }
 }
 
 fn block(block: &IPBlock) -> Option<Peer> {

@@ -218,6 +218,16 @@ fn policies_add_up_and_isolate_what_they_select() {
     assert_eq!(elsewhere, Policies::default());
 }
 
+#[test]
+fn rules_of_the_same_peers_share_a_group() {
+    let of = |selector: &str| {
+        json!({"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [{"from": [{selector: {}}]}],
+            "egress": [{"to": [{selector: {}}]}]})
+    };
+    assert_eq!(planned(&[of("podSelector"), of("podSelector")]).peers.len(), 1);
+    assert_eq!(planned(&[of("podSelector"), of("namespaceSelector")]).peers.len(), 2);
+}
+
 /// A gate in front of a make-believe API, with a policy that selects `a/web`, whose revision it answers with.
 fn gate() -> (Gate, watch::Sender<InForce>, u64, Env) {
     let env = Env::simulated(1, "2026-01-01T00:00:00Z".parse().unwrap());
