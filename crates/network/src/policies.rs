@@ -158,10 +158,8 @@ impl State {
         }
         for pod in new.pods.values() {
             for rules in isolations(pod) {
-                if !new.chains.contains_key(&rules) {
-                    let id = id(self.chains.get(&rules));
-                    new.chains.insert(rules, id);
-                }
+                let known = self.chains.get(&rules);
+                new.chains.entry(rules).or_insert_with(|| id(known));
             }
         }
         new.ids_end = ids_end;

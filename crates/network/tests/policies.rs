@@ -298,10 +298,10 @@ fn changes_leave_the_kernel_as_a_fresh_load_would() {
                 desired.peers.entry(peers).or_default().insert(member);
                 desired.endpoints.entry(named).or_default().insert((member, Protocol::Tcp, 80));
                 let policy = PodPolicy {
-                    ingress: (sort % 3 != 0).then(|| allowed.clone()),
-                    egress: (sort % 4 != 0).then_some(allowed),
+                    ingress: (!sort.is_multiple_of(3)).then(|| allowed.clone()),
+                    egress: (!sort.is_multiple_of(4)).then_some(allowed),
                 };
-                if sort % 5 != 0 {
+                if !sort.is_multiple_of(5) {
                     desired.pods.insert((*name).to_owned(), policy);
                 }
             }
@@ -310,7 +310,7 @@ fn changes_leave_the_kernel_as_a_fresh_load_would() {
         for step in 0..20 {
             assert!(!network.apply_policies(desired(step)).await.unwrap().full);
             let name = names[step % names.len()];
-            if step % 2 == 0 {
+            if step.is_multiple_of(2) {
                 attach(&network, name).await;
             } else {
                 network.detach(name).await.unwrap();
