@@ -153,6 +153,22 @@ async fn memory_limits_kill_and_are_reported() {
     node.finish().await;
 }
 
+/// Pages that wait to be written keep a cgroup in the kernel when it is removed, and those that are left behind so make
+/// the life of all others slower.
+#[tokio::test]
+async fn a_container_is_not_charged_for_its_making() {
+    let node = Node::new().await;
+    let sandbox = node.sandbox().await;
+    let id = node.runtime.create_container(&sandbox, sleeper("a")).await.unwrap();
+    node.runtime.start_container(&id).await.unwrap();
+    let v2 = node.runtime.info().cgroup_version == 2;
+    let (file, name) = if v2 { ("memory.stat", "file_dirty") } else { ("memory/memory.stat", "dirty") };
+    let look = format!("grep '^{name} ' /sys/fs/cgroup/{file}");
+    let seen = String::from_utf8(node.exec(&id, &look).await.stdout).unwrap();
+    assert_eq!(seen, format!("{name} 0\n"));
+    node.finish().await;
+}
+
 #[tokio::test]
 async fn limits_are_set_and_changed() {
     let node = Node::new().await;

@@ -1,6 +1,7 @@
 //! The first process of a container, from fork to exec.
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -44,12 +45,11 @@ fn prepare_and_execute(job: &ContainerJob<'_>) -> Result<Infallible, String> {
     cox_sys::signal::reset_all();
     rustix::process::setsid().context(|| "setsid".to_owned())?;
     rustix::process::umask(Mode::empty());
-    join_cgroup(&spec.cgroup_join)?;
     let oom_score_clamped = !set_oom_score(spec.process.oom_score_adj);
-    namespace::unshare(Namespaces::MOUNT | Namespaces::CONTROL_GROUP)
-        .context(|| "unshare the mount namespace".to_owned())?;
+    namespace::unshare(Namespaces::MOUNT).context(|| "unshare the mount namespace".to_owned())?;
 
     // Everything of the host is opened while it is in sight.
+    let cgroups = open_cgroups(&spec.cgroup_join)?;
     let map = job.user_namespace.map(|(fd, _)| fd);
     let sources = spec.mounts.iter().map(|m| mounts::take(m, map)).collect::<Result<Vec<_>, String>>()?;
     let parts = HostParts { shm: shared_memory(job)?, cgroups: cgroup_view(spec)? };
@@ -79,6 +79,10 @@ fn prepare_and_execute(job: &ContainerJob<'_>) -> Result<Infallible, String> {
         mount::set_attributes_at(Path::new("/"), Reach::One, &change)
             .context(|| "make / read-only".to_owned())?;
     }
+    // Not before: whatever is written until here, as directories to mount at, would be charged to the container's
+    // cgroup and keep it in the kernel long after its removal.
+    join(cgroups)?;
+    namespace::unshare(Namespaces::CONTROL_GROUP).context(|| "unshare the cgroup namespace".to_owned())?;
     if let Some((user_namespace, _)) = job.user_namespace {
         enter_user_namespace(user_namespace)?;
     }
@@ -90,13 +94,18 @@ fn prepare_and_execute(job: &ContainerJob<'_>) -> Result<Infallible, String> {
     Err(program::execute(&spec.process, &identity.user, &identity.home, Tie::DieWithSupervisor))
 }
 
+/// The files to join cgroups by.
+pub fn open_cgroups(files: &[PathBuf]) -> Result<Vec<File>, String> {
+    let open = |file: &PathBuf| File::options().write(true).open(file);
+    files.iter().map(|file| open(file).context(|| format!("open cgroup {file:?}"))).collect()
+}
+
 /// Joins by itself, which needs no lock of the whole machine.
-pub fn join_cgroup(files: &[PathBuf]) -> Result<(), String> {
-    for file in files {
-        let join = || std::fs::OpenOptions::new().write(true).open(file)?.write_all(b"0");
-        join().context(|| format!("join cgroup {file:?}"))?;
-    }
-    Ok(())
+pub fn join(cgroups: Vec<File>) -> Result<(), String> {
+    cgroups
+        .into_iter()
+        .try_for_each(|mut file| file.write_all(b"0"))
+        .context(|| "join the cgroups".to_owned())
 }
 
 /// Raising is always allowed; lowering needs CAP_SYS_RESOURCE, and where that is missing the value stays.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use cox_sys::namespace::{self, Namespaces};
 use rustix::fs::Mode;
 
-use super::container::{connect_pipes, connect_terminal, join_cgroup, set_oom_score};
+use super::container::{connect_pipes, connect_terminal, join, open_cgroups, set_oom_score};
 use super::error::Context;
 use super::place::Owner;
 use super::program::{self, Tie};
@@ -43,7 +43,7 @@ fn join_and_execute(job: &ExecJob<'_>) -> Result<Infallible, String> {
     cox_sys::signal::reset_all();
     rustix::process::setsid().context(|| "setsid".to_owned())?;
     rustix::process::umask(Mode::empty());
-    join_cgroup(job.cgroup_join)?;
+    join(open_cgroups(job.cgroup_join)?)?;
     set_oom_score(job.process.oom_score_adj);
     let owner = match job.map {
         Some(map) => Owner { uid: map.uid, gid: map.gid },
