@@ -181,6 +181,10 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
+    /// What upstream's defaults add to a new object when it is read from its storage for the first time: nobody
+    /// validates that.
+    fn default_when_read(&self, _object: &mut Value) {}
+
     /// From this form to the stored one.
     fn to_stored(&self, object: Value) -> Value {
         object

@@ -72,9 +72,18 @@ impl Kind for Job {
 
     fn prepare_create(&self, object: &mut Value, _rules: &Rules<'_>) {
         template::drop_disabled(object, None);
+        // Upstream's defaults let job and template share one map of labels.
+        let shares = !map(&object["spec"]["template"]["metadata"], "labels").is_empty();
         if !flag(&object["spec"], "manualSelector") {
             generate_selector(object);
         }
+        if shares {
+            label_like_template(object);
+        }
+    }
+
+    fn default_when_read(&self, object: &mut Value) {
+        // By then the template has the labels that were generated.
         label_like_template(object);
     }
 

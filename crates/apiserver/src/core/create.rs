@@ -83,6 +83,7 @@ pub(crate) async fn create_applied(call: &mut Call<'_>, mut object: Value) -> Re
         let attempt = Attempt::of(call, Operation::Create, name.clone(), None);
         admission.validate(&attempt, Some(&object), &mut call.warnings)?;
         let charge = crate::admission::quota::charge(call, &attempt, &object).await?;
+        call.kind.default_when_read(&mut object);
         if call.options.dry_run {
             return match call.server.db().get_key(&call.key(&name)) {
                 Some(_) => Err(already_exists(call, &name)),
