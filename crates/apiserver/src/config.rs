@@ -67,7 +67,7 @@ pub struct Limits {
     pub watch_time_min: Duration,
     /// Connections.
     pub connections_max: usize,
-    /// How long a client may take for its TLS handshake.
+    /// How long a client, or a backend that is proxied to, may take for its TLS handshake.
     pub handshake_time_max: Duration,
     /// How long a client may take for a request's headers. Upstream's is the same.
     pub header_time_max: Duration,

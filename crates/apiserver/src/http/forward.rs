@@ -244,7 +244,10 @@ async fn pass(
     let mut sender = match tls {
         Some(tls) => {
             let name = ServerName::IpAddress(to.ip().into());
-            let secured = TlsConnector::from(tls).connect(name, stream).await;
+            let secured = TlsConnector::from(tls).connect(name, stream);
+            // Nothing else ends this: what is proxied may last.
+            let secured = tokio::time::timeout(server.config().limits.handshake_time_max, secured).await;
+            let secured = secured.map_err(|_| unreachable(&"net/http: TLS handshake timeout"))?;
             speak(server, secured.map_err(|error| unreachable(&error))?).await
         }
         None => speak(server, stream).await,

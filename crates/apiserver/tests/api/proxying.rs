@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cox_apiserver::pki::Pki;
@@ -56,7 +57,11 @@ async fn secure_pod() -> SocketAddr {
 }
 
 async fn with_pod(address: SocketAddr) -> Web {
-    let web = Web::with(|config| config.dialer = Arc::new(ToPod(address))).await;
+    let web = Web::with(|config| {
+        config.dialer = Arc::new(ToPod(address));
+        config.limits.handshake_time_max = Duration::from_secs(1);
+    })
+    .await;
     let mut secure = pod("secure");
     secure["spec"]["containers"][0]["ports"] = json!([{"containerPort": 8443}]);
     web.world.create("pods", "n", secure).await.unwrap();
@@ -103,4 +108,14 @@ async fn plain_speech_with_a_tls_backend_is_a_failure() {
     assert_eq!((code, &status["reason"]), (503, &json!("ServiceUnavailable")), "{status}");
     let message = status["message"].as_str().unwrap();
     assert!(message.starts_with("error trying to reach service: "), "{message}");
+}
+
+/// A pod that takes connections and says nothing doesn't hold its callers for ever.
+#[tokio::test]
+async fn a_silent_backend_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let web = with_pod(listener.local_addr().unwrap()).await;
+    let (code, status) = web.get("/api/v1/namespaces/n/pods/https:secure:8443/proxy/").await;
+    assert_eq!(code, 503, "{status}");
+    assert_eq!(status["message"], "error trying to reach service: net/http: TLS handshake timeout");
 }

@@ -153,8 +153,7 @@ async fn memory_limits_kill_and_are_reported() {
     node.finish().await;
 }
 
-/// Pages that wait to be written keep a cgroup in the kernel when it is removed, and those that are left behind so make
-/// the life of all others slower.
+/// Pages that wait to be written keep a cgroup in the kernel when it is removed.
 #[tokio::test]
 async fn a_container_is_not_charged_for_its_making() {
     let node = Node::new().await;
