@@ -13,6 +13,7 @@ mod db;
 mod describe;
 mod error;
 mod flow;
+mod go;
 pub mod http;
 mod metrics;
 pub mod pki;

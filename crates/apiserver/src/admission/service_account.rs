@@ -5,6 +5,7 @@ use cox_api::Status;
 use serde_json::{Value, json};
 
 use super::{Attempt, Operation, Plugin, each, each_mut, list_mut, text};
+use crate::go::parse_bool;
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -71,7 +72,7 @@ impl Plugin for ServiceAccount {
 /// Of an account that says so, pods may use the secrets that the account lists, and no others.
 fn secret_out_of_reach(account: &Value, pod: &Value) -> Option<String> {
     let enforced = text(&account["metadata"]["annotations"]["kubernetes.io/enforce-mountable-secrets"]);
-    if !matches!(enforced, "1" | "t" | "T" | "true" | "TRUE" | "True") {
+    if parse_bool(enforced) != Some(true) {
         return None;
     }
     let owner = text(&account["metadata"]["name"]);

@@ -7,6 +7,7 @@ use cox_api::{Body, Object, Request, Resource, Status, Verb};
 use futures::future::join_all;
 use serde_json::Value;
 
+use crate::go::parse_bool;
 use crate::server::ApiServer;
 use crate::start;
 
@@ -23,15 +24,6 @@ pub(super) const SCHEMAS: &str = "flowschemas";
 enum Step {
     Update(Value),
     Delete,
-}
-
-/// A boolean as Go reads it.
-fn parse_bool(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 fn annotation(object: &Value) -> Option<bool> {
