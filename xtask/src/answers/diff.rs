@@ -148,6 +148,7 @@ fn compare(path: &str, expected: &Value, actual: &Value, bindings: &mut Bindings
             }
         }
         (Value::String(expected), Value::String(actual)) => {
+            let expected = if is_first_age(path, expected) { "<age>" } else { expected.as_str() };
             if let Err(message) = bindings.matches(expected, actual) {
                 found.push(format!("{at}: {message}"));
             }
@@ -160,6 +161,12 @@ fn compare(path: &str, expected: &Value, actual: &Value, bindings: &mut Bindings
         _ if expected == actual => {}
         _ => found.push(format!("{at}: expected {}, got {}", short(expected), short(actual))),
     }
+}
+
+/// Whether a table cell is an age that was recorded as it is, for want of a column that says so: what was made
+/// within the second. Here the second may have passed.
+fn is_first_age(path: &str, cell: &str) -> bool {
+    cell == "0s" && path.rsplit_once('[').is_some_and(|(list, _)| list.ends_with(".cells"))
 }
 
 fn compare_maps(
@@ -198,4 +205,26 @@ fn short(value: &Value) -> String {
     }
     let end = (0..=400).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     format!("{}...", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn ages_that_were_recorded_as_they_are_may_have_grown() {
+        let found = |expected: Value, actual: Value| {
+            let mut found = Vec::new();
+            compare("", &expected, &actual, &mut Bindings::default(), &mut found);
+            found
+        };
+        let row = |cell: &str| json!({"rows": [{"cells": ["10.0.0.1", cell]}]});
+        assert!(found(row("0s"), row("0s")).is_empty());
+        assert!(found(row("0s"), row("1s")).is_empty());
+        assert!(!found(row("0s"), row("<none>")).is_empty());
+        assert!(!found(row("3s"), row("4s")).is_empty());
+        assert!(!found(json!({"wait": "0s"}), json!({"wait": "1s"})).is_empty());
+    }
 }

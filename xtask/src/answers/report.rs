@@ -33,28 +33,7 @@ fn shares(results: &[Played]) -> BTreeMap<String, Share> {
 /// Prints differences (unless `quiet`) and the shares.
 pub fn print(results: &[Played], quiet: bool, differences_max: usize) {
     if !quiet {
-        for played in results {
-            let failed: Vec<_> = played.steps.iter().filter(|(_, found)| !found.is_empty()).collect();
-            if failed.is_empty() {
-                continue;
-            }
-            println!(
-                "{} ({} of {} steps agree)",
-                played.name,
-                played.steps.len() - failed.len(),
-                played.steps.len()
-            );
-            for (step, found) in failed {
-                println!("  {step}");
-                for line in found.iter().take(differences_max) {
-                    println!("    {line}");
-                }
-                if found.len() > differences_max {
-                    println!("    ... and {} more", found.len() - differences_max);
-                }
-            }
-        }
-        println!();
+        print_differences(results.iter(), differences_max);
     }
     println!("{:<14} {:>9} {:>12} {:>8}", "topic", "scenarios", "steps", "agree");
     for (topic, share) in shares(results) {
@@ -70,7 +49,33 @@ pub fn print(results: &[Played], quiet: bool, differences_max: usize) {
     }
 }
 
-/// Fails where fewer steps of a topic agree than the file says, and raises the file's numbers.
+fn print_differences<'a>(results: impl Iterator<Item = &'a Played>, differences_max: usize) {
+    for played in results {
+        let failed: Vec<_> = played.steps.iter().filter(|(_, found)| !found.is_empty()).collect();
+        if failed.is_empty() {
+            continue;
+        }
+        println!(
+            "{} ({} of {} steps agree)",
+            played.name,
+            played.steps.len() - failed.len(),
+            played.steps.len()
+        );
+        for (step, found) in failed {
+            println!("  {step}");
+            for line in found.iter().take(differences_max) {
+                println!("    {line}");
+            }
+            if found.len() > differences_max {
+                println!("    ... and {} more", found.len() - differences_max);
+            }
+        }
+    }
+    println!();
+}
+
+/// Fails where fewer steps of a topic agree than the file says, showing what differs in that topic, and raises
+/// the file's numbers.
 pub fn hold_floor(results: &[Played], file: &Path) -> Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let mut floor: BTreeMap<String, usize> = BTreeMap::new();
@@ -82,6 +87,7 @@ pub fn hold_floor(results: &[Played], file: &Path) -> Result<()> {
     for (topic, share) in shares(results).into_iter().filter(|(topic, _)| !topic.starts_with('~')) {
         let known = floor.entry(topic.clone()).or_insert(0);
         if share.steps_ok < *known {
+            print_differences(results.iter().filter(|played| played.topic == topic), 1);
             below.push(format!("{topic}: {} steps agree, the floor is {known}", share.steps_ok));
         }
         *known = (*known).max(share.steps_ok);
