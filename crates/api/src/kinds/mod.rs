@@ -12,6 +12,7 @@ mod csi_node;
 mod csi_storage_capacity;
 mod daemon_set;
 mod deployment;
+mod device_class;
 mod endpoint_slice;
 mod endpoints;
 mod event;
@@ -38,7 +39,10 @@ mod priority_class;
 mod priority_level_configuration;
 mod replica_set;
 mod replication_controller;
+mod resource_claim;
+mod resource_claim_template;
 mod resource_quota;
+mod resource_slice;
 mod role;
 mod role_binding;
 mod runtime_class;
@@ -104,6 +108,10 @@ pub static ALL: &[&dyn Kind] = &[
     &lease::Lease,
     &runtime_class::RuntimeClass,
     &endpoint_slice::EndpointSlice,
+    &device_class::DeviceClass,
+    &resource_claim::ResourceClaim,
+    &resource_claim_template::ResourceClaimTemplate,
+    &resource_slice::ResourceSlice,
     &flow_schema::FlowSchema,
     &priority_level_configuration::PriorityLevelConfiguration,
     &pod_preset::PodPreset,

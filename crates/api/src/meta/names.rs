@@ -457,6 +457,17 @@ pub fn canonical_cidr(text: &str) -> Messages {
     }
 }
 
+/// The address of an interface with the length of its network's prefix, in the one form that is usual.
+pub fn interface_address(text: &str) -> Messages {
+    match parse_cidr(text) {
+        None => vec!["must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)".into()],
+        Some((ip, bits)) if format!("{ip}/{bits}") != text => {
+            vec![format!("must be in canonical form (\"{ip}/{bits}\")")]
+        }
+        Some(_) => Vec::new(),
+    }
+}
+
 /// What a name would look like with something behind its last dash: how prefixes (`generateName`) are checked.
 pub fn mask_trailing_dash(prefix: &str) -> String {
     match prefix.strip_suffix('-') {

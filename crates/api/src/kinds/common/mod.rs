@@ -6,6 +6,7 @@ pub mod check;
 pub mod conditions;
 pub mod config_data;
 pub mod csi;
+pub mod devices;
 pub mod domain_path;
 pub mod flow_control;
 pub mod ip_forms;
