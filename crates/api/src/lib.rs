@@ -5,6 +5,7 @@
 
 pub mod call;
 pub mod cron;
+pub mod devices;
 pub mod field;
 pub mod flow_control;
 pub mod kind;

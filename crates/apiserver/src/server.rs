@@ -141,6 +141,7 @@ impl ApiServer {
                 let mut call = Call {
                     server: self,
                     user,
+                    verb,
                     kind,
                     namespace: &namespace,
                     name: &name,

@@ -6,6 +6,7 @@ mod certificates;
 mod claim_resize;
 mod default_classes;
 mod default_tolerations;
+pub(crate) mod device_access;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;

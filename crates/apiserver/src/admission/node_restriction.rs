@@ -65,12 +65,27 @@ fn check(attempt: &Attempt<'_>, object: Option<&Value>) -> Result<(), Status> {
         ("storage.k8s.io", "csinodes", _) => {
             named(attempt, node, "can only access CSINode with the same name as the requesting node")
         }
+        ("resource.k8s.io", "resourceslices", "") => slices(attempt, node, object),
         _ => Ok(()),
     }
 }
 
 fn named(attempt: &Attempt<'_>, node: &str, words: &str) -> Result<(), Status> {
     if attempt.name == node { Ok(()) } else { Err(attempt.forbidden(words)) }
+}
+
+/// Other writes of slices are up to the authorizer, which knows the slice by its name.
+fn slices(attempt: &Attempt<'_>, node: &str, slice: &Value) -> Result<(), Status> {
+    let (slice, verb) = match attempt.operation {
+        Operation::Create => (Some(slice), "create"),
+        Operation::Delete => (attempt.old, "delete"),
+        Operation::Update => return Ok(()),
+    };
+    if slice.is_some_and(|slice| slice["spec"]["nodeName"] == node) {
+        return Ok(());
+    }
+    let words = format!("can only {verb} ResourceSlice with the same NodeName as the requesting node");
+    Err(attempt.forbidden(&words))
 }
 
 fn lease(attempt: &Attempt<'_>, node: &str) -> Result<(), Status> {
@@ -186,6 +201,9 @@ fn new_pod(attempt: &Attempt<'_>, node: &str, pod: &Value) -> Result<(), Status>
             return refuse(format!("node {node:?} can not create pods that reference {words}"));
         }
     }
+    if each(&spec["resourceClaims"]).next().is_some() {
+        return refuse(format!("node {node:?} can not create pods that reference resourceclaims"));
+    }
     Ok(())
 }
 
@@ -200,7 +218,23 @@ fn pod_status(attempt: &Attempt<'_>, node: &str, pod: &Value) -> Result<(), Stat
     if labels(old) != labels(pod) {
         return Err(attempt.forbidden(&format!("node {node:?} cannot update labels through pod status")));
     }
+    if claims(old) != claims(pod) {
+        // Upstream's spelling.
+        return Err(attempt.forbidden(&format!("node {node:?} cannot update resource claim statues")));
+    }
+    let extended = |pod: &Value| pod["status"]["extendedResourceClaimStatus"].clone();
+    if extended(old) != extended(pod) {
+        let words = format!("node {node:?} cannot update extended resource claim status");
+        return Err(attempt.forbidden(&words));
+    }
     Ok(())
+}
+
+/// Which claims a pod has, as its status says: what a node could otherwise use to read claims of others.
+fn claims(pod: &Value) -> Vec<(&str, Option<&str>)> {
+    each(&pod["status"]["resourceClaimStatuses"])
+        .map(|status| (text(&status["name"]), status["resourceClaimName"].as_str()))
+        .collect()
 }
 
 fn nodes(attempt: &Attempt<'_>, node: &str, object: &Value) -> Result<(), Status> {

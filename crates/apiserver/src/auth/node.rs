@@ -44,7 +44,10 @@ pub(super) fn decide(db: &Db, attempt: &Attributes<'_>) -> Verdict {
             get_only(attempt, node, || pods_refer(db, attempt, node, Reference::Claim))
         }
         ("", "persistentvolumes") => get_only(attempt, node, || volume_of_pods(db, attempt.name, node)),
-        ("resource.k8s.io", "resourceclaims") => get_only(attempt, node, || false),
+        ("resource.k8s.io", "resourceclaims") => {
+            get_only(attempt, node, || pods_refer(db, attempt, node, Reference::Devices))
+        }
+        ("resource.k8s.io", "resourceslices") => own_slices(db, attempt, node),
         ("storage.k8s.io", "volumeattachments") => get_only(attempt, node, || {
             db.get("volumeattachments", "", attempt.name)
                 .is_some_and(|attachment| attachment.value()["spec"]["nodeName"] == node)
@@ -136,6 +139,33 @@ fn own_csi_node(attempt: &Attributes<'_>, node: &str) -> Verdict {
     Verdict::Allow
 }
 
+fn own_slices(db: &Db, attempt: &Attributes<'_>, node: &str) -> Verdict {
+    if !attempt.subresource.is_empty() {
+        return no("cannot authorize ResourceSlice subresources");
+    }
+    match attempt.verb {
+        // Which node a new slice is of, NodeRestriction looks at.
+        "create" => Verdict::Allow,
+        "get" | "update" | "patch" | "delete" => related(attempt, node, || {
+            db.get("resourceslices", "", attempt.name)
+                .is_some_and(|slice| slice.header().field("spec.nodeName") == Some(node))
+        }),
+        "watch" | "list" | "deletecollection" if selects_node(attempt, node) => Verdict::Allow,
+        "watch" | "list" | "deletecollection" => {
+            no("can only list/watch/deletecollection resourceslices with nodeName field selector")
+        }
+        _ => no(
+            "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, delete, deletecollection",
+        ),
+    }
+}
+
+/// Whether the field selector leaves objects of the node alone.
+fn selects_node(attempt: &Attributes<'_>, node: &str) -> bool {
+    let wanted = format!("spec.nodeName={node}");
+    attempt.field_selector.split(',').any(|part| part.replace("==", "=").trim() == wanted)
+}
+
 fn own_node(attempt: &Attributes<'_>, node: &str) -> Verdict {
     match (attempt.subresource, attempt.verb) {
         ("", "create" | "update" | "patch") => Verdict::Allow,
@@ -157,14 +187,8 @@ fn own_pods(db: &Db, attempt: &Attributes<'_>, node: &str) -> Verdict {
             db.get("pods", attempt.namespace, attempt.name)
                 .is_some_and(|pod| pod.header().field("spec.nodeName") == Some(node))
         }),
-        ("", "list" | "watch") => {
-            let wanted = format!("spec.nodeName={node}");
-            if attempt.field_selector.split(',').any(|part| part.replace("==", "=").trim() == wanted) {
-                Verdict::Allow
-            } else {
-                no("can only list/watch pods with spec.nodeName field selector")
-            }
-        }
+        ("", "list" | "watch") if selects_node(attempt, node) => Verdict::Allow,
+        ("", "list" | "watch") => no("can only list/watch pods with spec.nodeName field selector"),
         ("", "create" | "delete") | ("status", "get" | "update" | "patch") | ("eviction", "create") => {
             Verdict::Allow
         }
@@ -178,6 +202,8 @@ enum Reference {
     ConfigMap,
     Claim,
     Account,
+    /// A ResourceClaim: named by the pod, or made for it.
+    Devices,
 }
 
 /// Whether a pod of the node and the namespace refers to the object. Mirror pods count for nothing: the node
@@ -207,6 +233,12 @@ fn refers(pod: &Value, reference: Reference, name: &str) -> bool {
     let spec = &pod["spec"];
     match reference {
         Reference::Account => spec["serviceAccountName"] == name,
+        Reference::Devices => {
+            let status = &pod["status"];
+            list(&spec["resourceClaims"]).any(|claim| claim["resourceClaimName"] == name)
+                || list(&status["resourceClaimStatuses"]).any(|made| made["resourceClaimName"] == name)
+                || status["extendedResourceClaimStatus"]["resourceClaimName"] == name
+        }
         Reference::Claim => {
             let pod_name = pod["metadata"]["name"].as_str().unwrap_or_default();
             list(&spec["volumes"]).any(|volume| {

@@ -1,6 +1,6 @@
 //! One call on a kind, and the two forms of its objects: as asked for, and as stored.
 
-use cox_api::{Header, Kind, KindInfo, Object, Options, Rules, Scope, Status};
+use cox_api::{Header, Kind, KindInfo, Object, Options, Rules, Scope, Status, Verb};
 use cox_store::Key;
 use serde_json::Value;
 
@@ -11,6 +11,8 @@ use crate::server::ApiServer;
 pub(crate) struct Call<'a> {
     pub server: &'a ApiServer,
     pub user: &'a User,
+    /// What was asked for.
+    pub verb: Verb,
     /// The kind of the path.
     pub kind: &'static dyn Kind,
     /// Empty outside of namespaces and for all of them.

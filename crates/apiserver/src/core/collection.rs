@@ -19,6 +19,8 @@ pub(crate) async fn delete_collection(call: &mut Call<'_>, body: Body) -> Result
         let mut one = Call {
             server: call.server,
             user: call.user,
+
+            verb: call.verb,
             kind: call.kind,
             namespace: object.namespace(),
             name: object.name(),

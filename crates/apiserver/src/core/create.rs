@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::body::{self, Expected};
 use super::call::{Call, meta, set_meta, unset_meta};
 use super::managed;
-use crate::admission::{Attempt, Operation};
+use crate::admission::{Attempt, Operation, device_access};
 use crate::db::WriteError;
 
 /// How often a generated name is drawn anew when it is taken.
@@ -76,7 +76,9 @@ pub(crate) async fn create_applied(call: &mut Call<'_>, mut object: Value) -> Re
         prepare(call, &mut object);
         let name = meta(&object, "name").to_owned();
         let reservation = call.server.allocators().begin_create(call, &mut object)?;
-        call.refuse_invalid(&name, &metadata_rules::check_create(call.kind, &object))?;
+        let mut errors = device_access::on_create(call, &object);
+        errors.0.extend(metadata_rules::check_create(call.kind, &object).0);
+        call.refuse_invalid(&name, &errors)?;
         if tries == 1 {
             call.warnings.extend(call.kind.warnings(&object, None));
         }

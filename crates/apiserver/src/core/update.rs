@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::body::{self, Expected};
 use super::call::{Call, finalizers, meta, set_meta, unset_meta};
 use super::{create, facts, managed};
-use crate::admission::{Attempt, Operation};
+use crate::admission::{Attempt, Operation, device_access};
 use crate::db::WriteError;
 
 /// How often a write that doesn't insist on a version is tried anew on the newest one.
@@ -206,7 +206,9 @@ async fn attempt(
     prepare(call, part, &mut new, old);
     let reservation = call.server.allocators().begin_update(call, part, &mut new, old)?;
 
-    call.refuse_invalid(call.name, &metadata_rules::check_update(call.kind, &new, old, part))?;
+    let mut errors = device_access::on_status(call, part, &new, old);
+    errors.0.extend(metadata_rules::check_update(call.kind, &new, old, part).0);
+    call.refuse_invalid(call.name, &errors)?;
     call.warnings.extend(call.kind.warnings(&new, Some(old)));
     let seen = Attempt::of(call, Operation::Update, call.name.to_owned(), Some(old));
     admission.validate(&seen, Some(&new), &mut call.warnings)?;

@@ -5,6 +5,7 @@ mod allocation;
 mod audit;
 mod bad_requests;
 mod deletion;
+mod devices;
 mod fairness;
 mod hostile;
 mod http;

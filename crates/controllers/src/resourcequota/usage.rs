@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use cox_api::KindInfo;
 use cox_api::quantity::{Format, Quantity};
+use cox_api::{KindInfo, devices};
 use serde_json::Value;
 
 /// Amounts by resource name.
@@ -70,6 +70,9 @@ pub(super) fn concerns<'a>(info: &KindInfo, mut keys: impl Iterator<Item = &'a S
         if *key == counted {
             return true;
         }
+        if is_device_claim(info) {
+            return key.ends_with(devices::QUOTA_SUFFIX);
+        }
         if !info.group.is_empty() || key.starts_with("count/") {
             return false;
         }
@@ -82,6 +85,7 @@ pub(super) fn concerns<'a>(info: &KindInfo, mut keys: impl Iterator<Item = &'a S
                 !key.starts_with("services")
                     && key != "requests.storage"
                     && !key.contains(".storageclass.")
+                    && !key.ends_with(devices::QUOTA_SUFFIX)
                     && (key == "pods" || !COUNTED.contains(&key.as_str()))
             }
             plural => COUNTED.contains(&plural) && key == plural,
@@ -89,10 +93,19 @@ pub(super) fn concerns<'a>(info: &KindInfo, mut keys: impl Iterator<Item = &'a S
     })
 }
 
+fn is_device_claim(info: &KindInfo) -> bool {
+    (info.group, info.plural) == ("resource.k8s.io", "resourceclaims")
+}
+
 /// What an object uses.
 pub(super) fn of(info: &KindInfo, object: &Value) -> Amounts {
     let mut used = Amounts::new();
     used.insert(count_of(info), ONE);
+    if is_device_claim(info) {
+        for (class, count) in devices::most_by_class(object) {
+            used.insert(class + devices::QUOTA_SUFFIX, Quantity::new(count, Format::DecimalSi));
+        }
+    }
     if !info.group.is_empty() {
         return used;
     }
@@ -316,5 +329,9 @@ mod tests {
             .filter(|plural| concerns(info(plural), keys.iter()))
             .collect();
         assert_eq!(asked, ["pods", "secrets", "services"]);
+        let claims = cox_api::kinds::by_resource("resource.k8s.io", "v1", "resourceclaims").unwrap().info();
+        assert!(!concerns(claims, keys.iter()));
+        assert!(concerns(claims, ["gpu.deviceclass.resource.k8s.io/devices".to_owned()].iter()));
+        assert!(!concerns(info("pods"), ["gpu.deviceclass.resource.k8s.io/devices".to_owned()].iter()));
     }
 }

@@ -1,7 +1,7 @@
 //! What an object uses, by the resource names of quotas.
 
-use cox_api::KindInfo;
 use cox_api::quantity::{Format, Quantity};
+use cox_api::{KindInfo, devices};
 use serde_json::Value;
 
 use super::super::{each, text};
@@ -53,7 +53,14 @@ pub(super) fn counts(info: &KindInfo, resource: &str) -> bool {
     {
         return true;
     }
+    if is_device_claim(info) {
+        return resource.ends_with(devices::QUOTA_SUFFIX);
+    }
     info.group.is_empty() && COUNTED.contains(&info.plural) && resource == info.plural
+}
+
+fn is_device_claim(info: &KindInfo) -> bool {
+    (info.group, info.plural) == ("resource.k8s.io", "resourceclaims")
 }
 
 /// The name under which objects of a kind are counted.
@@ -82,6 +89,11 @@ pub(super) fn of(info: &KindInfo, object: &Value) -> Amounts {
     }
     if is("persistentvolumeclaims") {
         claim(object, &mut used);
+    }
+    if is_device_claim(info) {
+        for (class, count) in devices::most_by_class(object) {
+            used.insert(class + devices::QUOTA_SUFFIX, Quantity::new(count, Format::DecimalSi));
+        }
     }
     used
 }
@@ -137,6 +149,10 @@ mod tests {
             ("", "v1", "PersistentVolumeClaim", "gold.storageclass.storage.k8s.io/requests.storage", true),
             ("apps", "v1", "Deployment", "count/deployments.apps", true),
             ("apps", "v1", "Deployment", "deployments", false),
+            ("resource.k8s.io", "v1", "ResourceClaim", "count/resourceclaims.resource.k8s.io", true),
+            ("resource.k8s.io", "v1", "ResourceClaim", "gpu.deviceclass.resource.k8s.io/devices", true),
+            ("resource.k8s.io", "v1", "ResourceClaim", "requests.cpu", false),
+            ("", "v1", "PersistentVolumeClaim", "gpu.deviceclass.resource.k8s.io/devices", false),
         ] {
             let info = by_kind(group, version, kind).map(cox_api::Kind::info).expect("a kind that is served");
             assert_eq!(counts(info, resource), expected, "{kind} {resource}");
