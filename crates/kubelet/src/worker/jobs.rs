@@ -9,7 +9,7 @@ use cox_runtime::{
     ContainerId, ContainerState, IdMapping, NetworkNamespace, RuntimeError, SandboxConfig, SandboxId, Signal,
 };
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
 use super::{Message, Worker};
 use crate::container::{config, env, etc};
@@ -45,6 +45,10 @@ pub(super) enum SandboxError {
     Files(#[from] std::io::Error),
     #[error("{0}")]
     Unsupported(String),
+    #[error(
+        "Failed to prepare dynamic resources: spec.resourceClaims: {0}: this node has no drivers that prepare devices"
+    )]
+    Devices(String),
 }
 
 impl SandboxError {
@@ -52,6 +56,7 @@ impl SandboxError {
         match self {
             SandboxError::Volume(_) => "FailedMount",
             SandboxError::Unsupported(_) => "Failed",
+            SandboxError::Devices(_) => "FailedPrepareDynamicResources",
             _ => "FailedCreatePodSandBox",
         }
     }
@@ -186,15 +191,23 @@ impl Worker {
     }
 }
 
-async fn make_sandbox(node: &Node, pod: &Pod, attempt: u32, old: &[SandboxId]) -> Result<Made, SandboxError> {
-    let uid = spec::uid(pod);
-    let dir = node.pod_dir(uid);
-    let declared = spec::spec(pod);
+/// Pods that need what this node has not are refused by the field that says so.
+fn refuse_unsupported(declared: &PodSpec) -> Result<(), SandboxError> {
     if let Some(class) = declared.runtime_class_name.as_deref().filter(|class| !class.is_empty()) {
         return Err(SandboxError::Unsupported(format!(
             "runtimeClassName: {class}: this node has no other runtime than its own"
         )));
     }
+    let claims: Vec<&str> =
+        declared.resource_claims.iter().flatten().map(|claim| claim.name.as_str()).collect();
+    if claims.is_empty() { Ok(()) } else { Err(SandboxError::Devices(claims.join(", "))) }
+}
+
+async fn make_sandbox(node: &Node, pod: &Pod, attempt: u32, old: &[SandboxId]) -> Result<Made, SandboxError> {
+    let uid = spec::uid(pod);
+    let dir = node.pod_dir(uid);
+    let declared = spec::spec(pod);
+    refuse_unsupported(declared)?;
     let host_network = declared.host_network == Some(true);
     std::fs::create_dir_all(dir.join("etc"))?;
     let maker = Maker { dir: &dir, sources: &*node.sources, allocatable: &node.config.allocatable };
@@ -614,4 +627,25 @@ pub(crate) fn termination_message(
     let text = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n");
     let from = text.len().saturating_sub(LOG_BYTES_MAX);
     Some(tail(&text.as_bytes()[from..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn what_the_node_has_not_is_refused_by_name() {
+        let refused = |spec: Value| {
+            let error = refuse_unsupported(&serde_json::from_value(spec).unwrap()).err();
+            error.map(|error| (error.event(), error.to_string()))
+        };
+        assert_eq!(refused(json!({"containers": []})), None);
+        let class = refused(json!({"containers": [], "runtimeClassName": "gvisor"})).unwrap();
+        assert!(class.0 == "Failed" && class.1.starts_with("runtimeClassName: gvisor"), "{class:?}");
+        let claims = json!([{"name": "gpu", "resourceClaimName": "c"}, {"name": "nic", "resourceClaimTemplateName": "t"}]);
+        let (event, message) = refused(json!({"containers": [], "resourceClaims": claims})).unwrap();
+        assert_eq!(event, "FailedPrepareDynamicResources");
+        assert!(message.contains("spec.resourceClaims: gpu, nic: "), "{message}");
+    }
 }
