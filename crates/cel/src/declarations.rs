@@ -9,6 +9,7 @@ use crate::types::Type;
 pub struct Declarations {
     variables: BTreeMap<String, Type>,
     patches: bool,
+    binds: bool,
 }
 
 impl Declarations {
@@ -33,8 +34,21 @@ impl Declarations {
         self
     }
 
+    /// And `cel.bind(name, value, expression)`, which selectors of devices have.
+    /// Source: <https://pkg.go.dev/github.com/google/cel-go/ext#Bindings>
+    #[must_use]
+    pub fn binds(mut self) -> Declarations {
+        self.binds = true;
+        self
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Type> {
         self.variables.get(name)
+    }
+
+    /// Whether names can be bound.
+    pub(crate) fn has_binds(&self) -> bool {
+        self.binds
     }
 
     /// Whether the types of patches can be made.

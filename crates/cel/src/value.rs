@@ -79,6 +79,12 @@ pub trait Host: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What the value holds where it is a map whose fields are its own affair: expressions may ask for its keys, its
+    /// size, and go over it.
+    fn entries(&self) -> Option<&BTreeMap<Key, Value>> {
+        None
+    }
+
     /// A method. None where there is none of that name for such arguments.
     ///
     /// # Errors

@@ -110,3 +110,15 @@ fn nothing_is_too_long_or_too_deep_to_be_refused() {
     assert!(Program::compile(&wide, &declared()).is_ok());
     assert!(Program::compile(&"a".repeat(100_001), &declared()).is_err());
 }
+
+#[test]
+fn names_are_bound_where_that_is_declared() {
+    refused(
+        "cel.bind(x, 1, x == 1)",
+        "ERROR: <input>:1:9: undeclared reference to 'cel' (in container '')\n | cel.bind(x, 1, x == 1)\n | ........^",
+    );
+    let declared = Declarations::new().binds();
+    let program = Program::compile("cel.bind(x, 1, x == 1)", &declared).unwrap();
+    assert_eq!(*program.result(), Type::Bool);
+    assert!(Program::compile("cel.bind(x, 'a', x == 1)", &declared).is_err());
+}

@@ -170,6 +170,15 @@ mod tests {
                 vec![format!("{request}.firstAvailable: Too many: 9: must have at most 8 items")],
             ),
             (
+                json!({"name": "r", "exactly": {"deviceClassName": "c", "selectors": [{}, {"cel": {"expression": "device."}}]}}),
+                vec![
+                    format!("{request}.exactly.selectors[0].cel: Required value"),
+                    format!(
+                        "{request}.exactly.selectors[1].cel.expression: Invalid value: \"device.\": compilation failed: ERROR: <input>:1:8: Syntax error: no viable alternative at input '.'\n | device.\n | .......^"
+                    ),
+                ],
+            ),
+            (
                 json!({"name": "r", "exactly": {"deviceClassName": "c", "selectors": [{"cel": {"expression": "x".repeat(10_241)}}]}}),
                 vec![format!(
                     "{request}.exactly.selectors[0].cel.expression: Too long: may not be more than 10240 bytes"

@@ -7,7 +7,11 @@ use crate::types::Type;
 impl Checker<'_> {
     pub(super) fn expanded(&mut self, at: usize, m: &mut Macro) -> Type {
         let range = self.check(&mut m.range);
+        if m.kind == MacroKind::Bind && !self.declared.has_binds() {
+            return self.fault(at, super::undeclared("cel"));
+        }
         let (first, second) = match m.kind {
+            MacroKind::Bind => (range.clone(), Type::Dyn),
             MacroKind::OptMap | MacroKind::OptFlatMap => match range {
                 Type::Optional(ref of) => ((**of).clone(), Type::Dyn),
                 Type::Dyn => (Type::Dyn, Type::Dyn),
@@ -57,6 +61,7 @@ impl Checker<'_> {
                     self.fault(at, message)
                 }
             },
+            MacroKind::Bind => body,
             MacroKind::OptMap => Type::optional(body),
             MacroKind::OptFlatMap => match body {
                 Type::Optional(_) | Type::Dyn => body,

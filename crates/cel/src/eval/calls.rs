@@ -114,6 +114,9 @@ fn within(a: &Value, of: &Value) -> Outcome {
     match of {
         Value::List(items) => Ok(Value::Bool(items.contains(a))),
         Value::Map(map) => Ok(Value::Bool(a.key().is_some_and(|key| map.contains_key(&key)))),
+        Value::Host(host) if let Some(map) = host.entries() => {
+            Ok(Value::Bool(a.key().is_some_and(|key| map.contains_key(&key))))
+        }
         _ => Err(EvalError::no_overload()),
     }
 }
@@ -124,6 +127,7 @@ fn size(of: &Value) -> Outcome {
         Value::Bytes(bytes) => bytes.len(),
         Value::List(items) => items.len(),
         Value::Map(map) => map.len(),
+        Value::Host(host) => host.entries().ok_or_else(EvalError::no_overload)?.len(),
         _ => return Err(EvalError::no_overload()),
     };
     Ok(Value::Int(i64::try_from(size).unwrap_or(i64::MAX)))

@@ -4,16 +4,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Evaluator, Outcome, optional};
+use super::{Evaluator, Outcome, cost, optional};
 use crate::error::EvalError;
 use crate::parse::ast::{Macro, MacroKind};
-use crate::value::Value;
+use crate::value::{Key, Value};
 
 impl<'a> Evaluator<'a> {
     pub(super) fn expanded(&mut self, m: &'a Macro) -> Outcome {
         let range = self.eval(&m.range)?;
         match m.kind {
             MacroKind::OptMap | MacroKind::OptFlatMap => self.on_optional(m, &range),
+            MacroKind::Bind => {
+                self.spend(cost::LIST)?;
+                self.scopes.push((&m.first, range));
+                let outcome = self.eval(&m.body);
+                self.scopes.pop();
+                outcome
+            }
             _ => {
                 let items = items(&range, m.second.is_some())?;
                 let scopes = self.scopes.len();
@@ -156,7 +163,12 @@ fn items(range: &Value, two: bool) -> Result<Vec<(Value, Value)>, EvalError> {
             items.iter().enumerate().map(|(i, value)| (index(i), value.clone())).collect()
         }
         Value::List(items) => items.iter().map(|value| (value.clone(), Value::Null)).collect(),
-        Value::Map(map) => map.iter().map(|(key, value)| (key.clone().into(), value.clone())).collect(),
+        Value::Map(map) => entries(map),
+        Value::Host(host) => host.entries().map(entries).ok_or_else(EvalError::no_overload)?,
         _ => return Err(EvalError::no_overload()),
     })
+}
+
+fn entries(map: &BTreeMap<Key, Value>) -> Vec<(Value, Value)> {
+    map.iter().map(|(key, value)| (key.clone().into(), value.clone())).collect()
 }

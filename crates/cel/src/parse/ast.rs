@@ -98,6 +98,8 @@ pub(crate) enum MacroKind {
     TransformList,
     TransformMap,
     TransformMapEntry,
+    /// `cel.bind`: `range` is the one value.
+    Bind,
 }
 
 impl Expr {

@@ -17,6 +17,24 @@ pub(super) fn has(at: usize, mut args: Vec<Expr>) -> Result<Expr, Fault> {
     }
 }
 
+/// Whether a method call is `cel.bind(name, value, expression)`.
+pub(super) fn is_bind(target: &Expr, function: &str, args: usize) -> bool {
+    function == "bind" && args == 3 && matches!(&target.node, Node::Ident(name) if name == "cel")
+}
+
+/// `cel.bind(name, value, expression)`. Only called where [`is_bind`] says so.
+pub(super) fn bind(at: usize, args: Vec<Expr>) -> Result<Expr, Fault> {
+    let mut args = args.into_iter();
+    let (Some(name), Some(range), Some(body)) = (args.next(), args.next(), args.next()) else {
+        return Err(fault(at, "too few arguments for 'bind'".to_owned()));
+    };
+    let Node::Ident(first) = name.node else {
+        return Err(fault(name.at, "cel.bind() variable names must be simple identifiers".to_owned()));
+    };
+    let expanded = Macro { kind: MacroKind::Bind, range, first, second: None, filter: None, body };
+    Ok(Expr { at, node: Node::Macro(Box::new(expanded)) })
+}
+
 /// The macro which a method call is, by its name and the number of its arguments.
 fn kind(function: &str, args: usize) -> Option<(MacroKind, usize)> {
     use MacroKind::*;

@@ -238,7 +238,9 @@ impl Parser {
                 let name = self.ident()?;
                 if !optional && let Some(open) = self.take("(") {
                     let args = self.args(")")?;
-                    expr = if macros::is_macro(&name, args.len()) {
+                    expr = if macros::is_bind(&expr, &name, args.len()) {
+                        macros::bind(open, args)?
+                    } else if macros::is_macro(&name, args.len()) {
                         macros::expand(open, &name, expr, args)?
                     } else {
                         let method = Call { function: name, target: Some(expr), args };

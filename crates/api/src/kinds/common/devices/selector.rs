@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::few;
+use crate::devices::Selector;
 use crate::field::{FieldErrors, Path};
+use crate::kinds::common::check;
 use crate::kinds::common::walk::{self, get, text};
 
 /// Most selectors of a class or a request.
@@ -31,5 +33,7 @@ pub fn list(errors: &mut FieldErrors, path: &Path<'_>, of: &Value, stored: bool)
 fn expression(errors: &mut FieldErrors, path: &Path<'_>, expression: &str) {
     if expression.len() > EXPRESSION_BYTES_MAX {
         errors.too_long(path, EXPRESSION_BYTES_MAX);
+    } else if let Err(error) = Selector::compile(expression) {
+        check::bad_text(errors, path, expression, error);
     }
 }

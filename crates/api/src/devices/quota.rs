@@ -1,4 +1,4 @@
-//! What claims ask for, as quotas count it: devices by class, in the worst case.
+//! Devices that claims ask for, by class, in the worst case.
 //! Source: KEP-4381, "ResourceQuota".
 
 use std::collections::BTreeMap;
