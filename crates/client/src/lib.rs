@@ -3,7 +3,8 @@
 //!
 //! Everything here takes its time, chance and tasks from [`cox_env::Env`].
 
-pub mod client;
+pub mod claims;
+mod client;
 pub mod error;
 pub mod events;
 pub mod http;

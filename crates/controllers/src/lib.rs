@@ -17,6 +17,7 @@ mod nodelifecycle;
 mod podgc;
 mod protection;
 mod replicaset;
+mod resourceclaim;
 mod resourcequota;
 mod rootca;
 mod serviceaccount;

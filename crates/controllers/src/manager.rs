@@ -90,6 +90,7 @@ impl ControllerManager {
         manager.spawn("job-controller", "job-controller", crate::job::run);
         manager.spawn("cronjob-controller", "cronjob-controller", crate::cronjob::run);
         manager.spawn("resourcequota-controller", "resourcequota-controller", crate::resourcequota::run);
+        manager.spawn("resourceclaim-controller", "resource-claim-controller", crate::resourceclaim::run);
         manager.spawn(
             "clusterrole-aggregation-controller",
             "clusterrole-aggregation-controller",
