@@ -27,7 +27,7 @@ pub struct ApiServer {
     config: Config,
     tokens: Tokens,
     login: Login,
-    authorizer: Authorizer,
+    authorizer: Arc<Authorizer>,
     admission: Admission,
     allocators: Allocators,
     service: Service,
@@ -40,6 +40,15 @@ pub struct Answer {
     pub response: Response,
     /// Texts for `Warning` headers.
     pub warnings: Vec<String>,
+}
+
+/// What is said besides the answer, also where that is a refusal.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    /// Texts for `Warning` headers.
+    pub warnings: Vec<String>,
+    /// For the audit log.
+    pub annotations: Vec<(String, String)>,
 }
 
 impl ApiServer {
@@ -60,8 +69,8 @@ impl ApiServer {
         );
         let server = Arc::new(ApiServer {
             login: Login::new(env.clone(), db.clone(), config.static_tokens.clone()),
-            authorizer: Authorizer::new(db.clone()),
-            admission: Admission::new(),
+            authorizer: Arc::new(Authorizer::new(db.clone())),
+            admission: Admission::new(&db),
             allocators: Allocators::new(&db, &config, env.chance()),
             service: Service::open(&env, &config)?,
             tokens,
@@ -86,9 +95,9 @@ impl ApiServer {
 
     /// The same without asking whether the user may.
     pub(crate) async fn call_authorized(&self, user: &User, request: Request) -> Result<Answer, Status> {
-        let mut warnings = Vec::new();
-        let response = self.answer(user, request, &mut warnings).await?;
-        Ok(Answer { response, warnings })
+        let mut aside = Aside::default();
+        let response = self.answer(user, request, &mut aside).await?;
+        Ok(Answer { response, warnings: aside.warnings })
     }
 
     /// Whether a user may make a call.
@@ -104,13 +113,13 @@ impl ApiServer {
         &self,
         user: &User,
         request: Request,
-        warnings: &mut Vec<String>,
+        aside: &mut Aside,
     ) -> Result<Response, Status> {
         let Request { verb, resource, namespace, name, subresource, options, body } = request;
         let Some(served) = registry::find(&resource) else { return Err(Status::no_such_path()) };
         let subresource = subresource.unwrap_or_default();
         let used = facts::warning_of_use(&resource.group, &resource.version, &resource.plural);
-        warnings.extend(used.map(str::to_owned));
+        aside.warnings.extend(used.map(str::to_owned));
         let namespace = namespace.unwrap_or_default();
         let name = name.unwrap_or_default();
         match served {
@@ -123,7 +132,7 @@ impl ApiServer {
                     name: &name,
                     options: &options,
                 };
-                one.call(&asked, body, warnings).await
+                one.call(&asked, body, &mut aside.warnings).await
             }
             Served::Kind(kind) => {
                 let info = kind.info();
@@ -148,10 +157,12 @@ impl ApiServer {
                     subresource: &subresource,
                     options: &options,
                     now: self.env.now_rfc3339(),
-                    warnings: std::mem::take(warnings),
+                    warnings: std::mem::take(&mut aside.warnings),
+                    annotations: Vec::new(),
+                    patches: verb == Verb::Patch,
                 };
                 let response = on_kind(&mut call, verb, body).await;
-                *warnings = call.warnings;
+                *aside = Aside { warnings: call.warnings, annotations: call.annotations };
                 response
             }
         }
@@ -218,7 +229,7 @@ impl ApiServer {
         &self.login
     }
 
-    pub(crate) fn authorizer(&self) -> &Authorizer {
+    pub(crate) fn authorizer(&self) -> &Arc<Authorizer> {
         &self.authorizer
     }
 

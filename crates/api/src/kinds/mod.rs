@@ -1,5 +1,6 @@
 //! Every kind, one file each, and the registry of what is served.
 
+pub mod admission;
 mod certificate_signing_request;
 mod cluster_role;
 mod cluster_role_binding;
@@ -26,6 +27,7 @@ pub mod ip_address;
 mod job;
 mod lease;
 mod limit_range;
+mod mutating_webhook_configuration;
 mod namespace;
 mod network_policy;
 mod node;
@@ -54,6 +56,9 @@ mod stateful_set;
 mod storage_class;
 #[cfg(test)]
 mod tests;
+mod validating_admission_policy;
+mod validating_admission_policy_binding;
+mod validating_webhook_configuration;
 mod volume_attachment;
 mod volume_attributes_class;
 pub mod without_objects;
@@ -104,6 +109,10 @@ pub static ALL: &[&dyn Kind] = &[
     &storage_class::StorageClass,
     &volume_attachment::VolumeAttachment,
     &volume_attributes_class::VolumeAttributesClass,
+    &mutating_webhook_configuration::MutatingWebhookConfiguration,
+    &validating_admission_policy::ValidatingAdmissionPolicy,
+    &validating_admission_policy_binding::ValidatingAdmissionPolicyBinding,
+    &validating_webhook_configuration::ValidatingWebhookConfiguration,
     &priority_class::PriorityClass,
     &lease::Lease,
     &runtime_class::RuntimeClass,

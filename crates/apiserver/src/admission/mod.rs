@@ -4,9 +4,11 @@
 
 mod certificates;
 mod claim_resize;
+pub(crate) mod connect;
 mod default_classes;
 mod default_tolerations;
 pub(crate) mod device_access;
+mod dynamic;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
@@ -20,12 +22,15 @@ mod runtime_class;
 mod service_account;
 mod storage_protection;
 
-use cox_api::{KindInfo, Status};
+use cox_api::{Kind, KindInfo, Options, Status};
 use serde_json::Value;
 
 use crate::auth::User;
 use crate::core::call::Call;
+use crate::db::Db;
 use crate::server::ApiServer;
+use dynamic::Dynamic;
+pub(crate) use dynamic::Notes;
 
 /// What a write does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +39,7 @@ pub enum Operation {
     Create,
     Update,
     Delete,
+    Connect,
 }
 
 /// A write on its way.
@@ -41,12 +47,19 @@ pub(crate) struct Attempt<'a> {
     pub server: &'a ApiServer,
     pub user: &'a User,
     pub operation: Operation,
+    /// The kind of the resource, which isn't always that of the object.
+    pub kind: &'static dyn Kind,
     pub info: &'static KindInfo,
     pub subresource: &'a str,
     pub namespace: &'a str,
     /// Empty where the name is still to be generated.
     pub name: String,
     pub old: Option<&'a Value>,
+    pub options: &'a Options,
+    /// Nothing will be written.
+    pub dry_run: bool,
+    /// Whether an update is made by a patch.
+    pub patches: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -61,11 +74,15 @@ impl<'a> Attempt<'a> {
             server: call.server,
             user: call.user,
             operation,
+            kind: call.kind,
             info: call.info(),
             subresource: call.subresource,
             namespace: call.namespace,
             name,
             old,
+            options: call.options,
+            dry_run: call.options.dry_run,
+            patches: call.patches,
         }
     }
 
@@ -111,10 +128,11 @@ pub(crate) trait Plugin: Send + Sync {
 /// The plugins in their order.
 pub(crate) struct Admission {
     plugins: Vec<Box<dyn Plugin>>,
+    dynamic: Dynamic,
 }
 
 impl Admission {
-    pub(crate) fn new() -> Admission {
+    pub(crate) fn new(db: &Db) -> Admission {
         Admission {
             plugins: vec![
                 Box::new(namespace_lifecycle::NamespaceLifecycle),
@@ -134,25 +152,73 @@ impl Admission {
                 Box::new(pod_security::PodSecurity),
                 Box::new(roles::Escalation),
             ],
+            dynamic: Dynamic::new(db),
         }
     }
 
-    pub(crate) fn admit(
+    /// Those that may change an object: first those built in, then what users have written down. Whoever comes first
+    /// has another look where somebody later has changed the object.
+    pub(crate) async fn admit(
         &self,
         attempt: &Attempt<'_>,
         object: &mut Value,
-        warnings: &mut Vec<String>,
+        notes: &mut Notes<'_>,
     ) -> Result<(), Status> {
-        self.plugins.iter().try_for_each(|plugin| plugin.admit(attempt, object, warnings))
+        self.admit_built_in(attempt, object, notes)?;
+        let Some(mut mutation) = self.dynamic.mutation(attempt) else { return Ok(()) };
+        if !mutation.admit(attempt, Some(object), notes).await? {
+            return Ok(());
+        }
+        let mut again = Vec::new();
+        let mut notes = Notes { warnings: &mut again, annotations: notes.annotations };
+        self.admit_built_in(attempt, object, &mut notes)?;
+        mutation.repeat(Some(object));
+        mutation.admit(attempt, Some(object), &mut notes).await.map(drop)
     }
 
-    pub(crate) fn validate(
+    fn admit_built_in(
+        &self,
+        attempt: &Attempt<'_>,
+        object: &mut Value,
+        notes: &mut Notes<'_>,
+    ) -> Result<(), Status> {
+        self.plugins.iter().try_for_each(|plugin| plugin.admit(attempt, object, notes.warnings))
+    }
+
+    /// Those that may refuse an object as it would be written; there is none for a deletion.
+    pub(crate) async fn validate(
         &self,
         attempt: &Attempt<'_>,
         object: Option<&Value>,
-        warnings: &mut Vec<String>,
+        notes: &mut Notes<'_>,
     ) -> Result<(), Status> {
-        self.plugins.iter().try_for_each(|plugin| plugin.validate(attempt, object, warnings))
+        self.plugins.iter().try_for_each(|plugin| plugin.validate(attempt, object, notes.warnings))?;
+        self.dynamic.validate(attempt, object, notes).await
+    }
+
+    /// All of them for a connection, whose options are the object.
+    pub(crate) async fn admit_connection(
+        &self,
+        attempt: &Attempt<'_>,
+        object: &mut Value,
+        notes: &mut Notes<'_>,
+    ) -> Result<(), Status> {
+        if let Some(mut mutation) = self.dynamic.mutation(attempt) {
+            mutation.admit(attempt, Some(object), notes).await?;
+        }
+        self.dynamic.validate(attempt, Some(object), notes).await
+    }
+
+    /// All of them for a deletion, in which nothing can be changed.
+    pub(crate) async fn admit_deletion(
+        &self,
+        attempt: &Attempt<'_>,
+        notes: &mut Notes<'_>,
+    ) -> Result<(), Status> {
+        if let Some(mut mutation) = self.dynamic.mutation(attempt) {
+            mutation.admit(attempt, None, notes).await?;
+        }
+        self.validate(attempt, None, notes).await
     }
 }
 

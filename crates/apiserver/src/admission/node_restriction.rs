@@ -140,6 +140,7 @@ fn pods(attempt: &Attempt<'_>, node: &str, pod: &Value) -> Result<(), Status> {
             Err(attempt
                 .forbidden(&format!("node {node:?} can only delete pods with spec.nodeName set to itself")))
         }
+        Operation::Connect => Ok(()),
         Operation::Update => Err(attempt.forbidden(&format!(
             "unexpected operation \"UPDATE\", node {node:?} can only create and delete mirror pods"
         ))),

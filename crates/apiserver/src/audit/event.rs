@@ -1,6 +1,7 @@
 //! One line of the log: an `audit.k8s.io/v1` Event.
 //! Source: <https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/#audit-k8s-io-v1-Event>
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -71,7 +72,7 @@ pub(crate) struct Tail {
     pub(super) status: Map<String, Value>,
     pub(super) request: Option<Payload>,
     pub(super) response: Option<Payload>,
-    pub(super) annotations: BTreeMap<&'static str, String>,
+    pub(super) annotations: BTreeMap<Cow<'static, str>, String>,
 }
 
 /// One event.
@@ -169,7 +170,7 @@ impl Event {
         let bytes = tail.request.as_ref().map_or(0, Payload::len) + wanted.map_or(0, Payload::len);
         if bytes > BODY_BYTES_MAX && head.level >= Level::Request {
             (request, response) = (None, None);
-            annotations.insert("audit.k8s.io/truncated", "true".into());
+            annotations.insert("audit.k8s.io/truncated".into(), "true".into());
         }
         if head.omit_managed_fields {
             request.as_mut().map(omit_managed_fields);
@@ -240,5 +241,5 @@ struct Line<'a> {
     request_received_timestamp: String,
     stage_timestamp: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: BTreeMap<&'static str, String>,
+    annotations: BTreeMap<Cow<'static, str>, String>,
 }

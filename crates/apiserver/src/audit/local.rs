@@ -8,7 +8,7 @@ use futures::StreamExt;
 
 use super::{Asked, Audit, Payload, Stage, Trail};
 use crate::auth::{Attributes, User};
-use crate::server::ApiServer;
+use crate::server::{ApiServer, Aside};
 
 /// Answers a call and records it.
 pub(crate) async fn call(
@@ -40,7 +40,14 @@ pub(crate) async fn call(
     }
     let result = match refusal {
         Some(status) => Err(status),
-        None => server.call_authorized(user, request).await.map(|answer| answer.response),
+        None => {
+            let mut aside = Aside::default();
+            let answered = server.answer(user, request, &mut aside).await;
+            for (key, value) in aside.annotations {
+                recorded.trail.annotate(key, &value);
+            }
+            answered
+        }
     };
     recorded.answered = true;
     let trail = &recorded.trail;

@@ -8,6 +8,7 @@ mod local;
 mod log;
 mod policy;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -153,13 +154,13 @@ impl Trail {
     pub(crate) fn decided(&self, allowed: bool, reason: &str) {
         let mut tail = self.tail.lock();
         let decision = if allowed { "allow" } else { "forbid" };
-        tail.annotations.insert("authorization.k8s.io/decision", decision.into());
-        tail.annotations.insert("authorization.k8s.io/reason", reason.into());
+        tail.annotations.insert("authorization.k8s.io/decision".into(), decision.into());
+        tail.annotations.insert("authorization.k8s.io/reason".into(), reason.into());
     }
 
     /// Something else that is worth to be known.
-    pub(crate) fn annotate(&self, key: &'static str, value: &str) {
-        self.tail.lock().annotations.insert(key, value.into());
+    pub(crate) fn annotate(&self, key: impl Into<Cow<'static, str>>, value: &str) {
+        self.tail.lock().annotations.insert(key.into(), value.into());
     }
 
     /// What came with the request. It is kept on every level: the name of a new object stands in it.

@@ -4,6 +4,7 @@ use cox_api::{Header, Kind, KindInfo, Object, Options, Rules, Scope, Status, Ver
 use cox_store::Key;
 use serde_json::Value;
 
+use crate::admission::Notes;
 use crate::auth::User;
 use crate::server::ApiServer;
 
@@ -26,12 +27,21 @@ pub(crate) struct Call<'a> {
     pub now: String,
     /// What the client is to be told.
     pub warnings: Vec<String>,
+    /// What the audit log is to be told.
+    pub annotations: Vec<(String, String)>,
+    /// Whether the call is a patch.
+    pub patches: bool,
 }
 
 impl<'a> Call<'a> {
     /// The fixed facts of the kind of the path.
     pub fn info(&self) -> &'static KindInfo {
         self.kind.info()
+    }
+
+    /// Where admission leaves what it has to say.
+    pub fn notes(&mut self) -> Notes<'_> {
+        Notes { warnings: &mut self.warnings, annotations: &mut self.annotations }
     }
 
     /// The kind whose form is stored.

@@ -28,9 +28,12 @@ pub(crate) async fn delete_collection(call: &mut Call<'_>, body: Body) -> Result
             options: call.options,
             now: call.now.clone(),
             warnings,
+            annotations: std::mem::take(&mut call.annotations),
+            patches: false,
         };
         let removed = remove(&mut one, &options).await;
         call.warnings = one.warnings;
+        call.annotations = one.annotations;
         match removed {
             Ok(_) => {}
             // Somebody else was faster.

@@ -56,7 +56,7 @@ pub(crate) async fn create_applied(call: &mut Call<'_>, mut object: Value) -> Re
     unset_meta(&mut object, "resourceVersion");
     let admission = call.server.admission();
     let attempt = Attempt::of(call, Operation::Create, given.clone(), None);
-    admission.admit(&attempt, &mut object, &mut call.warnings)?;
+    admission.admit(&attempt, &mut object, &mut call.notes()).await?;
     let generates = given.is_empty() && !meta(&object, "generateName").is_empty();
     // Kept for another try, where the generated name, or what the object is given, turns out to be taken.
     let admitted = (generates || call.server.allocators().concern(call)).then(|| object.clone());
@@ -83,7 +83,7 @@ pub(crate) async fn create_applied(call: &mut Call<'_>, mut object: Value) -> Re
             call.warnings.extend(call.kind.warnings(&object, None));
         }
         let attempt = Attempt::of(call, Operation::Create, name.clone(), None);
-        admission.validate(&attempt, Some(&object), &mut call.warnings)?;
+        admission.validate(&attempt, Some(&object), &mut call.notes()).await?;
         let charge = crate::admission::quota::charge(call, &attempt, &object).await?;
         call.kind.default_when_read(&mut object);
         if call.options.dry_run {

@@ -213,9 +213,10 @@ async fn attempt(
 ) -> Result<Option<(Object, Outcome)>, Status> {
     check_preconditions(call, options, current)?;
     let old = call.read(current);
-    let seen = Attempt::of(call, Operation::Delete, call.name.to_owned(), Some(&old));
-    call.server.admission().validate(&seen, None, &mut call.warnings)?;
     let dry_run = !options.dry_run.is_empty();
+    let mut seen = Attempt::of(call, Operation::Delete, call.name.to_owned(), Some(&old));
+    seen.dry_run = dry_run;
+    call.server.admission().admit_deletion(&seen, &mut call.notes()).await?;
     let revision = Expect::Revision(current.revision());
     match plan(call, options, &old) {
         Step::Keep => Ok(Some((call.show(current.clone()), Outcome::Stays))),

@@ -141,9 +141,10 @@ pub(crate) async fn change(
     part: Part,
     make: &mut Change<'_>,
 ) -> Result<Response, Status> {
-    let warnings = call.warnings.len();
+    let (warnings, annotations) = (call.warnings.len(), call.annotations.len());
     for _ in 0..TRIES_MAX {
         call.warnings.truncate(warnings);
+        call.annotations.truncate(annotations);
         let key = call.key(call.name);
         let current = call.server.db().get_key(&key).ok_or_else(|| call.not_found(call.name))?;
         let old = call.read(&current);
@@ -173,7 +174,7 @@ async fn attempt(
         owners => managed::on_update(call, part, old, &mut new, owners == Owners::Reset),
     }
     let seen = Attempt::of(call, Operation::Update, call.name.to_owned(), Some(old));
-    admission.admit(&seen, &mut new, &mut call.warnings)?;
+    admission.admit(&seen, &mut new, &mut call.notes()).await?;
 
     let version = meta(&new, "resourceVersion").to_owned();
     let named = !matches!(version.as_str(), "" | "0");
@@ -211,7 +212,7 @@ async fn attempt(
     call.refuse_invalid(call.name, &errors)?;
     call.warnings.extend(call.kind.warnings(&new, Some(old)));
     let seen = Attempt::of(call, Operation::Update, call.name.to_owned(), Some(old));
-    admission.validate(&seen, Some(&new), &mut call.warnings)?;
+    admission.validate(&seen, Some(&new), &mut call.notes()).await?;
 
     if ends_deletion(call, &new, old) {
         if call.options.dry_run {

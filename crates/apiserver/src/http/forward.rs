@@ -1,10 +1,10 @@
 //! The `proxy` subresource of pods, services and nodes: HTTP and upgrades to what they serve.
 //! Source: <https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls>
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use cox_api::{Reason, Request, Status, Verb};
+use cox_api::{Request, Status, Verb};
 use cox_sys::dial_error_text;
 use http::header::{
     AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, LOCATION, PROXY_AUTHENTICATE,
@@ -14,14 +14,14 @@ use http::{HeaderValue, Method, StatusCode};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use serde_json::Value;
 use tokio_rustls::TlsConnector;
 
-use super::relay::{address, couple, kubelet_client, read};
+use super::relay::{address, admit, couple, kubelet_client, read};
 use super::reply::{Answered, Reply};
 use super::target::ResourcePath;
 use super::ticket::Ticket;
 use crate::auth::{Attributes, User};
+use crate::proxy::{allowed, service_endpoint, unavailable};
 use crate::server::ApiServer;
 
 /// Headers that concern one connection alone (RFC 9110, 7.6.1).
@@ -94,6 +94,8 @@ pub(super) async fn answer(
     let mut call = Request::new(verb, target.resource.clone()).name(&asked).subresource("proxy");
     call.namespace.clone_from(&target.namespace);
     ticket.authorize(&Attributes::call(user, &call))?;
+    let query = vec![("path".to_owned(), format!("/{}", target.rest))];
+    admit(server, user, target, ticket, query).await?;
     let kind = target.resource.plural.trim_end_matches('s');
     let (scheme, name, port) =
         split(&asked).ok_or_else(|| Status::bad_request(format!("invalid {kind} request {asked:?}")))?;
@@ -101,7 +103,7 @@ pub(super) async fn answer(
     let speech = Speech::of(scheme);
     let backend = match kind {
         "pod" => Backend { address: pod(server, namespace, name, port, speech).await?, speech },
-        "service" => Backend { address: service(server, namespace, name, port).await?, speech },
+        "service" => Backend { address: service_endpoint(server, namespace, name, port)?, speech },
         _ => node(server, name, port, speech).await?,
     };
     let path = request.uri().path();
@@ -132,23 +134,6 @@ fn split(text: &str) -> Option<(&str, &str, &str)> {
     (matches!(scheme, "" | "http" | "https") && !name.is_empty()).then_some((scheme, name, port))
 }
 
-fn unavailable(message: impl Into<String>) -> Status {
-    Status::new(503, Reason::ServiceUnavailable, message)
-}
-
-/// An address of the cluster: never this machine's loopback or its neighbours' link-local addresses.
-fn allowed(text: &str) -> Result<IpAddr, Status> {
-    let ip: IpAddr = text.parse().map_err(|_| Status::internal(format!("{text:?} is no address")))?;
-    let link_local = match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
-    if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || link_local {
-        return Err(Status::bad_request("address not allowed"));
-    }
-    Ok(ip)
-}
-
 fn number(port: &str) -> Result<u16, Status> {
     port.parse()
         .map_err(|_| unavailable(format!("error trying to reach service: dial tcp: unknown port tcp/{port}")))
@@ -175,44 +160,6 @@ async fn pod(
         number(port)?
     };
     Ok(SocketAddr::new(allowed(ip)?, port))
-}
-
-async fn service(server: &ApiServer, namespace: &str, name: &str, port: &str) -> Result<SocketAddr, Status> {
-    let service = read(server, "services", namespace, name).await?;
-    let wanted = match port.parse::<u64>() {
-        Ok(number) => {
-            let mut ports = service["spec"]["ports"].as_array().into_iter().flatten();
-            let found = ports.find(|known| known["port"].as_u64() == Some(number));
-            let found = found
-                .ok_or_else(|| unavailable(format!("no service port {number} found for service {name:?}")))?;
-            found["name"].as_str().unwrap_or_default()
-        }
-        Err(_) => port,
-    };
-    let endpoints = read(server, "endpoints", namespace, name).await.map_err(|error| {
-        if error.is_not_found() { Status::not_found("", "services", name) } else { error }
-    })?;
-    let ready = ready(&endpoints, wanted);
-    if ready.is_empty() {
-        return Err(unavailable(format!("no endpoints available for service {name:?}")));
-    }
-    let (ip, port) = ready[server.env().chance().below(ready.len() as u64) as usize];
-    Ok(SocketAddr::new(allowed(ip)?, port))
-}
-
-/// What is ready of a service's port.
-fn ready<'a>(endpoints: &'a Value, port: &str) -> Vec<(&'a str, u16)> {
-    let mut found = Vec::new();
-    for subset in endpoints["subsets"].as_array().into_iter().flatten() {
-        let mut ports = subset["ports"].as_array().into_iter().flatten();
-        let named = ports.find(|known| known["name"].as_str().unwrap_or_default() == port);
-        let number =
-            named.and_then(|known| known["port"].as_u64()).and_then(|number| u16::try_from(number).ok());
-        let Some(number) = number else { continue };
-        let addresses = subset["addresses"].as_array().into_iter().flatten();
-        found.extend(addresses.filter_map(|address| Some((address["ip"].as_str()?, number))));
-    }
-    found
 }
 
 async fn node(server: &ApiServer, name: &str, port: &str, speech: Speech) -> Result<Backend, Status> {
@@ -327,8 +274,6 @@ fn copy(from: &HeaderMap, to: &mut HeaderMap, upgrade: bool) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -346,25 +291,6 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(split(text), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn only_ready_addresses_of_the_named_port() {
-        let endpoints = json!({"subsets": [
-            {"addresses": [{"ip": "10.42.0.2"}], "notReadyAddresses": [{"ip": "10.42.0.3"}], "ports": [{"name": "a", "port": 1}, {"name": "b", "port": 2}]},
-            {"addresses": [{"ip": "10.42.0.4"}], "ports": [{"port": 3}]},
-        ]});
-        assert_eq!(ready(&endpoints, "b"), [("10.42.0.2", 2)]);
-        assert_eq!(ready(&endpoints, ""), [("10.42.0.4", 3)]);
-        assert!(ready(&endpoints, "c").is_empty());
-    }
-
-    #[test]
-    fn the_machine_itself_is_no_backend() {
-        for text in ["127.0.0.1", "169.254.169.254", "0.0.0.0", "::1", "fe80::1"] {
-            assert_eq!(allowed(text).unwrap_err().message(), "address not allowed", "{text}");
-        }
-        assert!(allowed("10.42.0.2").is_ok());
     }
 
     /// A backend that goes halfway through a chunked body must not look like one that has said all.

@@ -25,7 +25,7 @@ use crate::auth::{ANONYMOUS, Attributes, Impersonation, UNAUTHENTICATED, User, i
 use crate::flow::Refused;
 use crate::metrics::Login;
 use crate::registry::{self, Served};
-use crate::server::ApiServer;
+use crate::server::{ApiServer, Aside};
 
 /// Paths for those who don't say who they are.
 const OPEN_PATHS: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
@@ -348,8 +348,10 @@ async fn finish(
         format!("{package}.{}", info.kind)
     });
     let about = About { kind, include, now: server.env().now(), go_name, ticket: ticket.clone() };
-    let mut warnings = Vec::new();
-    let response = server.answer(user, call, &mut warnings).await;
+    let mut aside = Aside::default();
+    let response = server.answer(user, call, &mut aside).await;
+    ticket.annotate(aside.annotations);
+    let warnings = aside.warnings;
     let mut answered = match response {
         Ok(response) => {
             if let Response::Value { value, .. } = &response

@@ -21,6 +21,8 @@ use super::forward;
 use super::reply::{Answered, Reply};
 use super::target::{Query, ResourcePath};
 use super::ticket::Ticket;
+use crate::admission::Notes;
+use crate::admission::connect::{Connection, connect};
 use crate::auth::{Attributes, MASTERS, User};
 use crate::server::ApiServer;
 
@@ -53,6 +55,10 @@ pub(super) async fn answer(
     let mut call = Request::new(verb, target.resource.clone()).name(&name).subresource(&subresource);
     call.namespace.clone_from(&target.namespace);
     ticket.authorize(&Attributes::call(user, &call))?;
+    if subresource != "log" {
+        let query = Query::parse(request.uri().query().unwrap_or_default()).into_pairs();
+        admit(server, user, &target, ticket, query).await?;
+    }
     let namespace = target.namespace.clone().unwrap_or_default();
     let pod = read(server, "pods", &namespace, &name).await?;
     let query = Query::parse(request.uri().query().unwrap_or_default());
@@ -78,6 +84,29 @@ pub(super) async fn answer(
         None => path,
     };
     pass(server, address, &uri, ticket, request).await
+}
+
+/// Asks admission about a connection.
+pub(super) async fn admit(
+    server: &ApiServer,
+    user: &User,
+    target: &ResourcePath,
+    ticket: &Ticket,
+    query: Vec<(String, String)>,
+) -> Result<(), Status> {
+    let connection = Connection {
+        user,
+        resource: &target.resource,
+        namespace: target.namespace.as_deref().unwrap_or_default(),
+        name: target.name.as_deref().unwrap_or_default(),
+        subresource: target.subresource.as_deref().unwrap_or_default(),
+        query,
+    };
+    let (mut warnings, mut annotations) = (Vec::new(), Vec::new());
+    let mut notes = Notes { warnings: &mut warnings, annotations: &mut annotations };
+    let admitted = connect(server, connection, &mut notes).await;
+    ticket.annotate(annotations);
+    admitted
 }
 
 pub(super) async fn read(

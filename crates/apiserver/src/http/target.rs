@@ -126,6 +126,11 @@ impl Query {
         self.0.iter().filter(move |(known, _)| known == key).map(|(_, value)| value.as_str())
     }
 
+    /// All parameters.
+    pub fn into_pairs(self) -> Vec<(String, String)> {
+        self.0
+    }
+
     /// A boolean as upstream reads it: everything but `false` and `0` is true.
     pub fn flag(&self, key: &str) -> Option<bool> {
         self.get(key).map(|value| !value.eq_ignore_ascii_case("false") && value != "0")

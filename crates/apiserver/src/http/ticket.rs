@@ -172,6 +172,15 @@ impl Ticket {
         self.trail().inspect(|trail| trail.impersonates(user));
     }
 
+    /// Admission has something for the audit log.
+    pub(super) fn annotate(&self, annotations: Vec<(String, String)>) {
+        if let Some(trail) = self.trail() {
+            for (key, value) in annotations {
+                trail.annotate(key, &value);
+            }
+        }
+    }
+
     /// What came with it.
     pub(super) fn body(&self, media_type: &str, bytes: &Bytes, is_patch: bool) {
         if let Some(trail) = self.trail() {

@@ -60,7 +60,7 @@ impl Special for TokenOf {
         let asked = spec["expirationSeconds"].as_i64().unwrap_or(DEFAULT_SECONDS);
         check_seconds(asked)?;
         let attempt = Attempt::of(call, Operation::Create, call.name.to_owned(), None);
-        call.server.admission().validate(&attempt, Some(&request), &mut call.warnings)?;
+        call.server.admission().validate(&attempt, Some(&request), &mut call.notes()).await?;
         let spec = &request["spec"];
         let mut bound = bound_object(call, &spec["boundObjectRef"].clone())?;
         let audiences: Vec<String> = serde_json::from_value(spec["audiences"].clone()).unwrap_or_default();

@@ -1,0 +1,10 @@
+//! Policies in CEL, which bindings put in force.
+//! Source: <https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/>
+
+mod bound;
+mod params;
+mod validating;
+mod variables;
+
+pub(super) use bound::Binding;
+pub(super) use validating::{ValidatingPolicy, validate};
