@@ -159,7 +159,6 @@ impl ApiServer {
                     now: self.env.now_rfc3339(),
                     warnings: std::mem::take(&mut aside.warnings),
                     annotations: Vec::new(),
-                    patches: verb == Verb::Patch,
                 };
                 let response = on_kind(&mut call, verb, body).await;
                 *aside = Aside { warnings: call.warnings, annotations: call.annotations };

@@ -47,7 +47,7 @@ pub(crate) async fn connect(
         patches: false,
     };
     let mut object = object(plural, connection.subresource, &connection.query);
-    server.admission().admit_connection(&attempt, &mut object, notes).await
+    server.admission().admit_asked(&attempt, &mut object, notes).await
 }
 
 /// `PodExecOptions` and the like, out of the parameters of a request.

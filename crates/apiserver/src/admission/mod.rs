@@ -43,6 +43,7 @@ pub enum Operation {
 }
 
 /// A write on its way.
+#[derive(Clone)]
 pub(crate) struct Attempt<'a> {
     pub server: &'a ApiServer,
     pub user: &'a User,
@@ -82,7 +83,7 @@ impl<'a> Attempt<'a> {
             old,
             options: call.options,
             dry_run: call.options.dry_run,
-            patches: call.patches,
+            patches: call.verb == cox_api::Verb::Patch,
         }
     }
 
@@ -196,17 +197,28 @@ impl Admission {
         self.dynamic.validate(attempt, object, notes).await
     }
 
-    /// All of them for a connection, whose options are the object.
-    pub(crate) async fn admit_connection(
+    /// What users have written down, for something that is asked and not stored as it is: a connection, a Binding.
+    pub(crate) async fn admit_asked(
         &self,
         attempt: &Attempt<'_>,
         object: &mut Value,
         notes: &mut Notes<'_>,
     ) -> Result<(), Status> {
-        if let Some(mut mutation) = self.dynamic.mutation(attempt) {
-            mutation.admit(attempt, Some(object), notes).await?;
-        }
+        self.mutate_asked(attempt, object, notes).await?;
         self.dynamic.validate(attempt, Some(object), notes).await
+    }
+
+    /// The part of it that may change things.
+    pub(crate) async fn mutate_asked(
+        &self,
+        attempt: &Attempt<'_>,
+        object: &mut Value,
+        notes: &mut Notes<'_>,
+    ) -> Result<(), Status> {
+        match self.dynamic.mutation(attempt) {
+            Some(mut mutation) => mutation.admit(attempt, Some(object), notes).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// All of them for a deletion, in which nothing can be changed.

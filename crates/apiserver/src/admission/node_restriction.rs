@@ -79,7 +79,7 @@ fn slices(attempt: &Attempt<'_>, node: &str, slice: &Value) -> Result<(), Status
     let (slice, verb) = match attempt.operation {
         Operation::Create => (Some(slice), "create"),
         Operation::Delete => (attempt.old, "delete"),
-        Operation::Update => return Ok(()),
+        Operation::Update | Operation::Connect => return Ok(()),
     };
     if slice.is_some_and(|slice| slice["spec"]["nodeName"] == node) {
         return Ok(());

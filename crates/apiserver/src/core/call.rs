@@ -29,8 +29,6 @@ pub(crate) struct Call<'a> {
     pub warnings: Vec<String>,
     /// What the audit log is to be told.
     pub annotations: Vec<(String, String)>,
-    /// Whether the call is a patch.
-    pub patches: bool,
 }
 
 impl<'a> Call<'a> {

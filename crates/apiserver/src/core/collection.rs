@@ -29,7 +29,6 @@ pub(crate) async fn delete_collection(call: &mut Call<'_>, body: Body) -> Result
             now: call.now.clone(),
             warnings,
             annotations: std::mem::take(&mut call.annotations),
-            patches: false,
         };
         let removed = remove(&mut one, &options).await;
         call.warnings = one.warnings;

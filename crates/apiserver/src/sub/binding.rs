@@ -7,6 +7,7 @@ use cox_api::{Body, FieldErrors, KindInfo, Part, Path, Reason, Request, Resource
 use serde_json::{Value, json};
 
 use super::{Asked, Special, Virtual};
+use crate::admission::{Attempt, Operation};
 use crate::core::body::{self, Expected};
 use crate::core::call::{Call, meta, set_meta};
 use crate::core::create::settle_namespace;
@@ -33,6 +34,8 @@ impl Special for BindingOf {
             return Err(Status::bad_request("name in URL does not match name in Binding object"));
         }
         check(&binding)?;
+        let attempt = Attempt::of(call, Operation::Create, call.name.to_owned(), None);
+        call.server.admission().admit_asked(&attempt, &mut binding, &mut call.notes()).await?;
         let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
         change(call, Part::Sub("binding"), &mut |call, old| {
             check_uid(call, &binding, old)?;

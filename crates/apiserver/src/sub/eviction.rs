@@ -44,7 +44,9 @@ impl Special for EvictionOf {
             return Err(Status::bad_request("name in URL does not match name in Eviction object"));
         }
         let attempt = Attempt::of(call, Operation::Create, call.name.to_owned(), None);
-        call.server.admission().validate(&attempt, Some(&eviction), &mut call.notes()).await?;
+        let admission = call.server.admission();
+        admission.mutate_asked(&attempt, &mut eviction, &mut call.notes()).await?;
+        admission.validate(&attempt, Some(&eviction), &mut call.notes()).await?;
         let options = &eviction["deleteOptions"];
         let dry_run =
             call.options.dry_run || options["dryRun"].as_array().is_some_and(|words| !words.is_empty());

@@ -6,6 +6,8 @@ mod review;
 mod scale;
 mod token;
 
+pub(crate) use scale::scale_of;
+
 use async_trait::async_trait;
 use cox_api::{Body, KindInfo, Options, Response, Status, Verb};
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use cox_api::schema;
 use cox_api::selector::LabelSelector;
-use cox_api::{Body, FieldErrors, Part, PatchKind, Path, Response, Status, Verb, patch as patches};
+use cox_api::{Body, FieldErrors, Kind, Part, PatchKind, Path, Response, Status, Verb, patch as patches};
 use serde_json::{Value, json};
 
 use super::Special;
@@ -21,7 +21,7 @@ impl Special for ScaleOf {
             Verb::Get => {
                 let key = call.key(call.name);
                 let object = call.server.db().get_key(&key).ok_or_else(|| call.not_found(call.name))?;
-                Ok(Response::Value { code: 200, value: scale_of(call, &call.read(&object)) })
+                Ok(Response::Value { code: 200, value: scale_of(call.kind, &call.read(&object)) })
             }
             Verb::Update => {
                 let strictness = body::strictness(call.options, "UpdateOptions")?;
@@ -37,7 +37,7 @@ impl Special for ScaleOf {
                 let type_id = expected()?.type_id;
                 let mut told = false;
                 write(call, &mut |call, old| {
-                    let now = scale_of(call, old);
+                    let now = scale_of(call.kind, old);
                     let patched = match kind {
                         PatchKind::Json => patches::json(&now, &patch)?,
                         PatchKind::Merge => patches::merge(&now, &patch)?,
@@ -95,7 +95,7 @@ async fn write(call: &mut Call<'_>, make: &mut Make<'_>) -> Result<Response, Sta
         object["spec"]["replicas"] = replicas.into();
         set_meta(&mut object, "resourceVersion", meta(&scale, "resourceVersion"));
         if !settled {
-            let before = with_owners(call, scale_of(call, old), old);
+            let before = with_owners(call, scale_of(call.kind, old), old);
             let type_id = expected()?.type_id;
             scale["metadata"]["managedFields"] = before["metadata"]["managedFields"].clone();
             managed::with_scale_context(call, |context| {
@@ -108,7 +108,7 @@ async fn write(call: &mut Call<'_>, make: &mut Make<'_>) -> Result<Response, Sta
     })
     .await?;
     let Response::Object { object, .. } = response else { return Ok(response) };
-    Ok(Response::Value { code: 200, value: scale_of(call, &object.value()) })
+    Ok(Response::Value { code: 200, value: scale_of(call.kind, &object.value()) })
 }
 
 /// A Scale with the owners of its replicas.
@@ -119,7 +119,8 @@ fn with_owners(call: &Call<'_>, mut scale: Value, object: &Value) -> Value {
 }
 
 /// The scale of an object.
-fn scale_of(call: &Call<'_>, object: &Value) -> Value {
+/// An object as a Scale.
+pub(crate) fn scale_of(kind: &dyn Kind, object: &Value) -> Value {
     let metadata: serde_json::Map<String, Value> =
         ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"]
             .into_iter()
@@ -134,7 +135,7 @@ fn scale_of(call: &Call<'_>, object: &Value) -> Value {
         spec["replicas"] = replicas.into();
     }
     let mut status = json!({"replicas": object["status"]["replicas"].as_i64().unwrap_or(0)});
-    let selector = call.kind.scale().and_then(|paths| {
+    let selector = kind.scale().and_then(|paths| {
         let selector = object.pointer(paths.selector)?;
         let selector = if paths.selector_is_map {
             LabelSelector::of_map(selector)

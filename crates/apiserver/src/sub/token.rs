@@ -60,7 +60,9 @@ impl Special for TokenOf {
         let asked = spec["expirationSeconds"].as_i64().unwrap_or(DEFAULT_SECONDS);
         check_seconds(asked)?;
         let attempt = Attempt::of(call, Operation::Create, call.name.to_owned(), None);
-        call.server.admission().validate(&attempt, Some(&request), &mut call.notes()).await?;
+        let admission = call.server.admission();
+        admission.mutate_asked(&attempt, &mut request, &mut call.notes()).await?;
+        admission.validate(&attempt, Some(&request), &mut call.notes()).await?;
         let spec = &request["spec"];
         let mut bound = bound_object(call, &spec["boundObjectRef"].clone())?;
         let audiences: Vec<String> = serde_json::from_value(spec["audiences"].clone()).unwrap_or_default();

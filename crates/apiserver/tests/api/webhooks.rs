@@ -470,3 +470,67 @@ async fn patches_are_made_again_on_what_others_wrote() {
     assert_eq!(map["data"], json!({"a": "1", "b": "2", "slow": "1"}));
     assert_eq!(look.asked().len(), 2);
 }
+
+#[tokio::test]
+async fn subresources_are_shown_as_clients_see_them() {
+    let world = World::new().await;
+    let look = Hook::new(|request| match request["object"]["spec"]["replicas"].as_i64() {
+        Some(replicas @ 6..) => {
+            json!({"allowed": false, "status": {"message": format!("{replicas} are too many")}})
+        }
+        _ => json!({"allowed": true}),
+    })
+    .await;
+    let halve = Hook::new(|request| {
+        json!({"allowed": true, "patch": [{"op": "replace", "path": "/spec/replicas", "value": request["object"]["spec"]["replicas"].as_i64().unwrap() / 2}]})
+    })
+    .await;
+    let rules = |resource: &str, operation: &str| json!({"rules": [{"apiGroups": ["*"], "apiVersions": ["*"], "resources": [resource], "operations": [operation]}]});
+    configure(
+        &world,
+        VALIDATING,
+        "h",
+        vec![
+            hook("scale", look.url(), rules("deployments/scale", "UPDATE")),
+            hook("bind", look.url(), rules("pods/binding", "*")),
+            hook("evict", look.url(), rules("pods/eviction", "*")),
+        ],
+    )
+    .await;
+    configure(&world, MUTATING, "h", vec![hook("halve", halve.url(), rules("deployments/scale", "UPDATE"))])
+        .await;
+    let deployment = json!({"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {
+        "metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "img"}]}}}});
+    world.create("apps/deployments", "n", deployment).await.unwrap();
+    let scaled = |replicas: i32| {
+        world.merge("apps/deployments:scale", "n", "d", json!({"spec": {"replicas": replicas}}))
+    };
+    assert_eq!(scaled(8).await.unwrap()["spec"]["replicas"], 4);
+    assert_eq!(
+        message(scaled(20).await),
+        "admission webhook \"scale.example.com\" denied the request: 10 are too many"
+    );
+    let asked = look.asked();
+    assert_eq!(asked[0]["kind"], json!({"group": "autoscaling", "version": "v1", "kind": "Scale"}));
+    assert_eq!(asked[0]["resource"]["resource"], "deployments");
+    assert_eq!(
+        (&asked[0]["oldObject"]["spec"]["replicas"], &asked[0]["object"]["spec"]["replicas"]),
+        (&json!(1), &json!(4))
+    );
+    assert_eq!(world.get("apps/deployments", "n", "d").await.unwrap()["spec"]["replicas"], 4);
+    world.create("pods", "n", pod("p")).await.unwrap();
+    let on_pod = |sub: &str, object: Value| {
+        let request = Request::new(Verb::Create, resource("pods")).namespace("n").name("p").subresource(sub);
+        world.call(request.body(Body::Json(object)))
+    };
+    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": "x"}});
+    on_pod("binding", binding).await.unwrap();
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}});
+    on_pod("eviction", eviction).await.unwrap();
+    let asked = look.asked();
+    let shown: Vec<(&str, &str)> = asked
+        .iter()
+        .map(|r| (r["operation"].as_str().unwrap(), r["object"]["kind"].as_str().unwrap()))
+        .collect();
+    assert_eq!(shown, [("CREATE", "Binding"), ("CREATE", "Eviction")]);
+}

@@ -8,6 +8,7 @@ mod criteria;
 mod policy;
 mod state;
 mod subject;
+mod view;
 mod webhook;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::Attempt;
 use crate::db::Db;
 use state::{Followed, State};
 use subject::Subject;
+use view::View;
 use webhook::Round;
 
 /// What is said besides the verdict.
@@ -59,7 +61,7 @@ impl Dynamic {
     /// What is to be asked about a request; none where nobody has a say. Those who decide are beyond their own
     /// decisions: whoever locked themselves out could not undo it.
     fn concerned(&self, attempt: &Attempt<'_>) -> Option<Arc<State>> {
-        if attempt.info.group == GROUP {
+        if attempt.info.group == GROUP || View::of(attempt) == View::Hidden {
             return None;
         }
         let state = self.followed.current();
@@ -80,10 +82,19 @@ impl Dynamic {
         notes: &mut Notes<'_>,
     ) -> Result<(), Status> {
         let Some(state) = self.concerned(attempt) else { return Ok(()) };
-        let subject = Subject::of(attempt, object);
-        policy::validate(&state.policies, &subject, notes)?;
-        webhook::validate(&state.validating, &subject, notes).await
+        if View::of(attempt) == View::Scale {
+            let (scale, old) = view::scales(attempt, object);
+            let attempt = Attempt { old: old.as_ref(), ..attempt.clone() };
+            return ask(&state, &Subject::of(&attempt, scale.as_ref()), notes).await;
+        }
+        ask(&state, &Subject::of(attempt, object), notes).await
     }
+}
+
+/// Asks those that may refuse about a request as it is shown.
+async fn ask(state: &State, subject: &Subject<'_>, notes: &mut Notes<'_>) -> Result<(), Status> {
+    policy::validate(&state.policies, subject, notes)?;
+    webhook::validate(&state.validating, subject, notes).await
 }
 
 impl Mutation {
@@ -94,7 +105,24 @@ impl Mutation {
         mut object: Option<&mut Value>,
         notes: &mut Notes<'_>,
     ) -> Result<bool, Status> {
-        webhook::admit(&self.state.mutating, attempt, &mut object, &mut self.round, notes).await
+        if let (View::Scale, Some(object)) = (View::of(attempt), object.as_deref_mut()) {
+            let (scale, old) = view::scales(attempt, Some(object));
+            let Some(mut scale) = scale else { return Ok(false) };
+            let attempt = Attempt { old: old.as_ref(), ..attempt.clone() };
+            let changed = self.ask(&attempt, &mut Some(&mut scale), notes).await?;
+            view::rescale(object, &scale);
+            return Ok(changed);
+        }
+        self.ask(attempt, &mut object, notes).await
+    }
+
+    async fn ask(
+        &mut self,
+        attempt: &Attempt<'_>,
+        object: &mut Option<&mut Value>,
+        notes: &mut Notes<'_>,
+    ) -> Result<bool, Status> {
+        webhook::admit(&self.state.mutating, attempt, object, &mut self.round, notes).await
     }
 
     /// Before the second time around, after those built in had another look at the object.
