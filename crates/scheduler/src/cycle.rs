@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use cox_env::Chance;
 
+use crate::devices::Plan;
 use crate::filter::{self, Prepared, Reasons};
 use crate::pod::PodInfo;
 use crate::score::{self, Raw};
@@ -23,10 +24,19 @@ pub(crate) struct Unschedulable {
     pub(crate) nodes: usize,
     /// How many refuse whatever other pods do.
     pub(crate) refuse_finally: usize,
+    /// Why the pod can't be on any node, where no node was looked at.
+    pub(crate) whole: Option<String>,
     /// How many refused for each reason.
     pub(crate) reasons: BTreeMap<String, usize>,
     /// Slots of the nodes on which it may help if others leave.
     pub(crate) helped_by_preemption: Vec<usize>,
+}
+
+impl Unschedulable {
+    /// No node does, whichever there are.
+    pub(crate) fn everywhere(nodes: usize, why: String) -> Unschedulable {
+        Unschedulable { nodes, refuse_finally: nodes, whole: Some(why), ..Unschedulable::default() }
+    }
 }
 
 /// What a cycle brings, and how many nodes it looked at.
@@ -95,8 +105,14 @@ pub(crate) fn judge_with_nominated(
     Ok(())
 }
 
-/// Finds the best node.
-pub(crate) fn cycle(pod: &PodInfo, snapshot: &Snapshot, chance: &Chance, memory: &mut Memory) -> Outcome {
+/// Finds the best node; `devices` are those of the pod's claims, which filters look at last.
+pub(crate) fn cycle(
+    pod: &PodInfo,
+    snapshot: &Snapshot,
+    chance: &Chance,
+    memory: &mut Memory,
+    devices: Option<&Plan>,
+) -> Outcome {
     let prepared = Prepared::new(pod, snapshot);
     let mut class = match (&pod.class, prepared.is_local(pod)) {
         (Some(key), true) => Some(memory.class(key)),
@@ -128,6 +144,12 @@ pub(crate) fn cycle(pod: &PodInfo, snapshot: &Snapshot, chance: &Chance, memory:
         };
         if contested && verdict.is_ok() {
             verdict = judge_with_nominated(pod, snapshot, slot, &prepared).and(verdict);
+        }
+        if verdict.is_ok()
+            && let Some(devices) = devices
+            && let Err(reasons) = devices.check(snapshot.at(slot))
+        {
+            verdict = Err(Arc::new(reasons));
         }
         match verdict {
             Ok(raw) => feasible.push((slot, raw)),

@@ -3,6 +3,7 @@
 
 mod amounts;
 mod cycle;
+mod devices;
 mod filter;
 mod node;
 mod pod;

@@ -122,6 +122,7 @@ fn class_of(pod: &Pod, requests: &Amounts, score: &Amounts, ports: &[HostPort]) 
     let spec = pod.spec.as_ref()?;
     let affinity = spec.affinity.as_ref();
     let others_matter = spec.topology_spread_constraints.as_ref().is_some_and(|list| !list.is_empty())
+        || spec.resource_claims.as_ref().is_some_and(|list| !list.is_empty())
         || affinity
             .is_some_and(|affinity| affinity.pod_affinity.is_some() || affinity.pod_anti_affinity.is_some());
     if others_matter {

@@ -1,6 +1,6 @@
 //! The shell around the cycle: informers feed queue and snapshot, binds go out, results are told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -11,15 +11,17 @@ use cox_client::{Change, Changes, Client, DeleteOptions, EventRecorder, EventTyp
 use cox_env::Env;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::resource::v1::{DeviceClass, ResourceClaim, ResourceSlice};
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::cycle::{Memory, Unschedulable, cycle};
+use crate::devices::{self, Devices, Grant, Plan};
 use crate::pod::{PodInfo, is_over};
 use crate::preempt;
 use crate::queue::Queue;
 use crate::snapshot::Snapshot;
-use crate::text::{self, Preemption};
+use crate::text::{self, Claims, Preemption};
 
 /// Binds under way at a time.
 const BINDS_MAX: usize = 128;
@@ -47,6 +49,10 @@ pub struct Scheduler {
     recorder: EventRecorder,
     pods: Reader<Pod>,
     budgets: Reader<PodDisruptionBudget>,
+    claims: Reader<ResourceClaim>,
+    devices: Devices,
+    /// Pods that wait for their claims before they wait for a node, by uid.
+    held: BTreeMap<String, Arc<Pod>>,
     queue: Queue,
     snapshot: Snapshot,
     memory: Memory,
@@ -70,6 +76,8 @@ struct News {
 /// A bind has ended.
 struct Bound {
     pod: Arc<PodInfo>,
+    /// Claims that were promised devices, by uid.
+    promised: Vec<String>,
     failed: Option<String>,
 }
 
@@ -78,6 +86,9 @@ struct Feeds {
     nodes: Changes<Node>,
     pods: Changes<Pod>,
     namespaces: Changes<Namespace>,
+    claims: Changes<ResourceClaim>,
+    classes: Changes<DeviceClass>,
+    slices: Changes<ResourceSlice>,
     results: mpsc::Receiver<Bound>,
 }
 
@@ -94,6 +105,9 @@ impl Scheduler {
             recorder,
             pods: informers.of(),
             budgets: informers.of(),
+            claims: informers.of(),
+            devices: Devices::default(),
+            held: BTreeMap::new(),
             queue: Queue::default(),
             snapshot: Snapshot::default(),
             memory: Memory::default(),
@@ -111,6 +125,9 @@ impl Scheduler {
             nodes: nodes.subscribe(),
             pods: self.pods.subscribe(),
             namespaces: namespaces.subscribe(),
+            claims: self.claims.subscribe(),
+            classes: informers.of::<DeviceClass>().subscribe(),
+            slices: informers.of::<ResourceSlice>().subscribe(),
             results,
         };
         informers.synced().await;
@@ -122,6 +139,15 @@ impl Scheduler {
             }
             while let Some(change) = feeds.nodes.try_next() {
                 self.take_node(change);
+            }
+            while let Some(change) = feeds.classes.try_next() {
+                self.take_class(change);
+            }
+            while let Some(change) = feeds.slices.try_next() {
+                self.take_slice(change);
+            }
+            while let Some(change) = feeds.claims.try_next() {
+                self.take_claim(&change);
             }
             while let Some(change) = feeds.pods.try_next() {
                 self.take_pod(change);
@@ -153,6 +179,9 @@ impl Scheduler {
                 biased;
                 change = feeds.namespaces.next() => self.take_namespace(change),
                 change = feeds.nodes.next() => self.take_node(change),
+                change = feeds.classes.next() => self.take_class(change),
+                change = feeds.slices.next() => self.take_slice(change),
+                change = feeds.claims.next() => self.take_claim(&change),
                 change = feeds.pods.next() => self.take_pod(change),
                 Some(result) = feeds.results.recv() => self.take_result(result),
                 () = timer => {}
@@ -196,6 +225,45 @@ impl Scheduler {
         }
     }
 
+    fn take_class(&mut self, change: Change<Arc<DeviceClass>>) {
+        let name = change.latest().metadata.name.clone().unwrap_or_default();
+        self.devices.set_class(&name, change.new);
+        self.news.room = true;
+    }
+
+    fn take_slice(&mut self, change: Change<Arc<ResourceSlice>>) {
+        let name = change.latest().metadata.name.clone().unwrap_or_default();
+        self.devices.set_slice(&name, change.new);
+        self.news.room = true;
+    }
+
+    fn take_claim(&mut self, change: &Change<Arc<ResourceClaim>>) {
+        self.news.room = true;
+        let namespace = &change.latest().metadata.namespace;
+        let held: Vec<Arc<Pod>> =
+            self.held.values().filter(|pod| pod.metadata.namespace == *namespace).cloned().collect();
+        held.into_iter().for_each(|pod| self.take_waiting(pod));
+    }
+
+    /// A pod without a node waits for one, or for its claims before that. Upstream's `PreEnqueue`.
+    fn take_waiting(&mut self, pod: Arc<Pod>) {
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        if devices::of_pod(&pod, |name| self.claim(&pod, name)).is_err() {
+            self.queue.remove(&uid);
+            self.held.insert(uid, pod);
+            return;
+        }
+        self.held.remove(&uid);
+        let nominated = pod.status.as_ref().and_then(|status| status.nominated_node_name.clone());
+        let info = Arc::new(PodInfo::new(pod));
+        self.snapshot.nominate(&info, nominated.as_deref().filter(|node| !node.is_empty()));
+        self.queue.add(info);
+    }
+
+    fn claim(&self, pod: &Pod, name: &str) -> Option<Arc<ResourceClaim>> {
+        self.claims.get(pod.metadata.namespace.as_deref().unwrap_or_default(), name)
+    }
+
     fn take_pod(&mut self, change: Change<Arc<Pod>>) {
         match (change.old, change.new) {
             (_, Some(pod)) => {
@@ -204,6 +272,7 @@ impl Scheduler {
                 let node = spec.and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
                 if !node.is_empty() {
                     self.binding.remove(uid);
+                    self.held.remove(uid);
                     self.queue.remove(uid);
                     self.snapshot.set_pod(&pod);
                     self.news.room |= is_over(&pod);
@@ -216,20 +285,19 @@ impl Scheduler {
                 let gated = gates.is_some_and(|gates| !gates.is_empty());
                 let ours = scheduler == self.config.scheduler_name;
                 if !ours || is_over(&pod) || gated || pod.metadata.deletion_timestamp.is_some() {
+                    self.held.remove(uid);
                     self.queue.remove(uid);
                     self.snapshot.remove_pod(uid);
                     return;
                 }
                 if !self.binding.contains(uid) {
-                    let nominated = pod.status.as_ref().and_then(|status| status.nominated_node_name.clone());
-                    let info = Arc::new(PodInfo::new(pod));
-                    self.snapshot.nominate(&info, nominated.as_deref().filter(|node| !node.is_empty()));
-                    self.queue.add(info);
+                    self.take_waiting(pod);
                 }
             }
             (Some(pod), None) => {
                 let uid = pod.metadata.uid.as_deref().unwrap_or_default();
                 self.binding.remove(uid);
+                self.held.remove(uid);
                 self.queue.remove(uid);
                 self.snapshot.remove_pod(uid);
                 self.news.room = true;
@@ -240,6 +308,8 @@ impl Scheduler {
 
     fn take_result(&mut self, bound: Bound) {
         let uid = &bound.pod.uid;
+        // The cache shows them by now, or they weren't written.
+        bound.promised.iter().for_each(|claim| self.devices.settle(claim));
         let seen = self.pods.by_uid(uid);
         let Some(error) = bound.failed else {
             // Stays among the bindings until the cache shows it, so that an older state starts no second try.
@@ -269,23 +339,46 @@ impl Scheduler {
     }
 
     fn schedule(&mut self, pod: Arc<PodInfo>) {
-        let outcome = cycle(&pod, &self.snapshot, self.env.chance(), &mut self.memory);
+        let claims = self.claims.clone();
+        let find = |name: &str| claims.get(&pod.namespace, name);
+        let plan = match self.devices.plan(&pod.pod, find, || claims.list()) {
+            Ok(plan) => plan,
+            Err(why) => {
+                let failed = Unschedulable::everywhere(self.snapshot.len(), why);
+                return self.refuse(pod, &failed, None);
+            }
+        };
+        let outcome = cycle(&pod, &self.snapshot, self.env.chance(), &mut self.memory, plan.as_ref());
         self.snapshot.advance(outcome.looked_at);
         match outcome.result {
             Ok(node) => {
+                let grants = plan.map(|plan| self.promise(&plan, &node)).unwrap_or_default();
                 self.queue.remove(&pod.uid);
                 self.binding.insert(pod.uid.clone());
                 self.snapshot.place(pod.clone(), &node);
-                self.bind(pod, node);
+                self.bind(pod, node, grants);
             }
-            Err(failed) => self.refuse(pod, &failed),
+            Err(failed) => self.refuse(pod, &failed, plan.as_ref()),
         }
     }
 
-    fn refuse(&mut self, pod: Arc<PodInfo>, failed: &Unschedulable) {
+    /// What the pod's claims will be given; others can't have it from now on.
+    fn promise(&mut self, plan: &Plan, node: &str) -> Vec<Grant> {
+        let Some(slot) = self.snapshot.slot_of(node) else { return Vec::new() };
+        let grants = plan.grants(self.snapshot.at(slot), self.env.now(), self.env.chance());
+        for grant in &grants {
+            if let (Some(uid), Some(allocation)) = (&grant.claim.metadata.uid, &grant.allocation) {
+                self.devices.promise(uid, allocation.clone());
+            }
+        }
+        grants
+    }
+
+    fn refuse(&mut self, pod: Arc<PodInfo>, failed: &Unschedulable, plan: Option<&Plan>) {
         self.queue.failed(&pod.uid, self.env.elapsed());
+        let claims = plan.map_or(Claims::None, |plan| self.give_back(&pod, plan));
         let (preemption, nominated) = self.preempt(&pod, failed);
-        let message = text::unschedulable(failed, preemption);
+        let message = text::unschedulable(failed, preemption, claims);
         let about = reference(&*pod.pod);
         self.recorder.action(
             about,
@@ -297,6 +390,14 @@ impl Scheduler {
         );
         let (env, client) = (self.env.clone(), self.client.clone());
         self.env.spawn(async move { tell_unschedulable(&env, &client, &pod, &message, nominated).await });
+    }
+
+    /// Gives back what one of the pod's claims was given on nodes where the pod can't be.
+    fn give_back(&mut self, pod: &PodInfo, plan: &Plan) -> Claims {
+        let Some(claim) = plan.returnable(&pod.pod, self.snapshot.nodes()) else { return Claims::Helpless };
+        let client = self.client.clone();
+        self.env.spawn(async move { devices::deallocate(&client, &claim).await });
+        Claims::Returned
     }
 
     /// Makes room by sending pods of lower priority away; brings the node, or nothing to be written.
@@ -318,13 +419,20 @@ impl Scheduler {
         (Preemption::Made, Some(choice.node))
     }
 
-    fn bind(&self, pod: Arc<PodInfo>, node: String) {
+    fn bind(&self, pod: Arc<PodInfo>, node: String, grants: Vec<Grant>) {
         let (client, recorder, bound, binds) =
             (self.client.clone(), self.recorder.clone(), self.bound.clone(), self.binds.clone());
         // Taken here: the loop goes on only while there is one left.
         let permit = binds.try_acquire_owned();
+        let claims = self.claims.clone();
         self.env.spawn(async move {
-            let failed = match client.bind(&pod.namespace, &pod.name, &pod.uid, &node).await {
+            let bind = async {
+                for grant in &grants {
+                    devices::grant(&client, &claims, &pod, grant).await?;
+                }
+                client.bind(&pod.namespace, &pod.name, &pod.uid, &node).await
+            };
+            let failed = match bind.await {
                 Ok(()) => {
                     let message = format!("Successfully assigned {}/{} to {node}", pod.namespace, pod.name);
                     recorder.action(
@@ -337,11 +445,18 @@ impl Scheduler {
                     );
                     None
                 }
-                Err(error) => Some(error.to_string()),
+                Err(error) => {
+                    for grant in &grants {
+                        devices::withdraw(&client, &claims, &pod, &grant.claim).await;
+                    }
+                    Some(error.to_string())
+                }
             };
             drop(permit);
+            let promised = grants.into_iter().filter(|grant| grant.allocation.is_some());
+            let promised = promised.filter_map(|grant| grant.claim.metadata.uid.clone()).collect();
             // The scheduler ends with its tasks: then nobody wants to know.
-            let _ = bound.send(Bound { pod, failed }).await;
+            let _ = bound.send(Bound { pod, promised, failed }).await;
         });
     }
 }

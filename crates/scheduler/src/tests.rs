@@ -54,8 +54,10 @@ fn cluster(nodes: &[Node], pods: &[Arc<Pod>]) -> Snapshot {
 
 /// Where a pod goes, or the text of why it doesn't.
 fn place(pod: Arc<Pod>, snapshot: &Snapshot) -> String {
-    let outcome = cycle(&PodInfo::new(pod), snapshot, &Chance::from_seed(1), &mut Memory::default());
-    outcome.result.unwrap_or_else(|failed| text::unschedulable(&failed, text::Preemption::Helpless))
+    let outcome = cycle(&PodInfo::new(pod), snapshot, &Chance::from_seed(1), &mut Memory::default(), None);
+    outcome
+        .result
+        .unwrap_or_else(|failed| text::unschedulable(&failed, text::Preemption::Helpless, text::Claims::None))
 }
 
 #[test]
@@ -189,7 +191,7 @@ fn prioritized(name: &str, priority: i32, cpu: &str, node: &str, labels: Value) 
 /// The node and the victims of a preemption, or the text of why there is none.
 fn preempted(pod: &Arc<Pod>, snapshot: &mut Snapshot, budgets: &[Arc<PodDisruptionBudget>]) -> String {
     let info = PodInfo::new(pod.clone());
-    let outcome = cycle(&info, snapshot, &Chance::from_seed(1), &mut Memory::default());
+    let outcome = cycle(&info, snapshot, &Chance::from_seed(1), &mut Memory::default(), None);
     let failed = outcome.result.expect_err("no room");
     let choice = preempt::choose(&info, snapshot, &failed.helped_by_preemption, budgets);
     choice.map_or("nobody".into(), |choice| {
@@ -240,7 +242,7 @@ fn remembered_verdicts_follow_the_nodes() {
     let mut places = Vec::new();
     for number in 0..5 {
         let info = Arc::new(PodInfo::new(pod(&format!("p{number}"), asks("1"))));
-        match cycle(&info, &snapshot, &Chance::from_seed(number), &mut memory).result {
+        match cycle(&info, &snapshot, &Chance::from_seed(number), &mut memory, None).result {
             Ok(node) => {
                 snapshot.place(info, &node);
                 places.push(node);
@@ -253,7 +255,7 @@ fn remembered_verdicts_follow_the_nodes() {
     assert_eq!(places[4], r#"{"Insufficient cpu": 2}"#);
     snapshot.set_node(&node("b", json!({"status": {"allocatable": {"cpu": "4"}}})));
     let info = PodInfo::new(pod("p5", asks("1")));
-    assert_eq!(cycle(&info, &snapshot, &Chance::from_seed(1), &mut memory).result.unwrap(), "b");
+    assert_eq!(cycle(&info, &snapshot, &Chance::from_seed(1), &mut memory, None).result.unwrap(), "b");
 }
 
 mod shell {

@@ -51,9 +51,6 @@ pub(crate) fn check(pod: &PodInfo, node: &NodeInfo, prepared: &Prepared) -> Resu
     if taints::untolerated(pod, node) {
         return one("node(s) had untolerated taint(s)");
     }
-    if pod.spec().resource_claims.as_ref().is_some_and(|claims| !claims.is_empty()) {
-        return one("spec.resourceClaims: devices are not allocated");
-    }
     if !affinity::matches(pod, node) {
         return one("node(s) didn't match Pod's node affinity/selector");
     }
