@@ -122,3 +122,19 @@ fn names_are_bound_where_that_is_declared() {
     assert_eq!(*program.result(), Type::Bool);
     assert!(Program::compile("cel.bind(x, 'a', x == 1)", &declared).is_err());
 }
+
+#[test]
+fn what_is_empty_fits_everywhere() {
+    of("true ? [1] : []", "list(int)");
+    of("true ? {} : {'a': 1}", "map(string, int)");
+    of("true ? optional.none() : optional.of('x')", "optional_type(string)");
+    of("[]", "list(dyn)");
+    of("[].all(x, x.y > 1)", "bool");
+    let declared = Declarations::new().patches();
+    let program =
+        Program::compile("true ? [JSONPatch{op: 'add', path: '/a', value: 1}] : []", &declared).unwrap();
+    assert_eq!(program.result().to_string(), "list(JSONPatch)");
+    let program = Program::compile("Object{spec: Object.spec{replicas: 1}}", &declared).unwrap();
+    assert_eq!(program.result().to_string(), "Object");
+    assert!(Program::compile("[JSONPatch{op: 1}]", &declared).is_err());
+}

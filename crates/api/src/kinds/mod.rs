@@ -27,6 +27,8 @@ pub mod ip_address;
 mod job;
 mod lease;
 mod limit_range;
+mod mutating_admission_policy;
+mod mutating_admission_policy_binding;
 mod mutating_webhook_configuration;
 mod namespace;
 mod network_policy;
@@ -109,6 +111,8 @@ pub static ALL: &[&dyn Kind] = &[
     &storage_class::StorageClass,
     &volume_attachment::VolumeAttachment,
     &volume_attributes_class::VolumeAttributesClass,
+    &mutating_admission_policy::MutatingAdmissionPolicy,
+    &mutating_admission_policy_binding::MutatingAdmissionPolicyBinding,
     &mutating_webhook_configuration::MutatingWebhookConfiguration,
     &validating_admission_policy::ValidatingAdmissionPolicy,
     &validating_admission_policy_binding::ValidatingAdmissionPolicyBinding,

@@ -12,6 +12,7 @@ mod entries;
 mod last_applied;
 mod merge;
 mod node;
+mod overlay;
 mod path;
 pub mod scale;
 mod set;
@@ -28,6 +29,7 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 pub use apply::apply;
+pub use overlay::overlay;
 pub use set::{FieldSet, FieldSetError};
 pub use track::{resets, settle, track};
 

@@ -20,16 +20,28 @@ pub const COPIED_BYTES_MAX: usize = 3 << 20;
 /// # Errors
 /// 400 where the patch isn't a list of operations, 413 for too many of them, 422 where one doesn't apply.
 pub fn json(object: &Value, patch: &Value) -> Result<Value, Status> {
+    json_where_tests_hold(object, patch)?.ok_or_else(inapplicable)
+}
+
+/// The same; none where a value that the patch tests is another one.
+///
+/// # Errors
+/// As above, but not for such a test.
+pub fn json_where_tests_hold(object: &Value, patch: &Value) -> Result<Option<Value>, Status> {
     let operations = decode(patch)?;
     let mut document = object.clone();
-    let mut growth = Growth { copied: 0, depth: depth(object) };
+    let mut growth = Growth { copied: 0, depth: depth(object), differs: false };
     for operation in operations {
-        apply(&mut document, operation, &mut growth).ok_or_else(|| {
-            let message = "the server rejected our request due to an error in our request";
-            Status::new(422, Reason::Invalid, message).with_details(Value::Object(Map::new()))
-        })?;
+        if apply(&mut document, operation, &mut growth).is_none() {
+            return if growth.differs { Ok(None) } else { Err(inapplicable()) };
+        }
     }
-    Ok(document)
+    Ok(Some(document))
+}
+
+fn inapplicable() -> Status {
+    let message = "the server rejected our request due to an error in our request";
+    Status::new(422, Reason::Invalid, message).with_details(Value::Object(Map::new()))
 }
 
 fn decode(patch: &Value) -> Result<Vec<&Map<String, Value>>, Status> {
@@ -72,6 +84,8 @@ struct Growth {
     copied: usize,
     /// How deep it is nested at most.
     depth: usize,
+    /// Whether a tested value was another one.
+    differs: bool,
 }
 
 impl Growth {
@@ -184,7 +198,8 @@ fn apply(document: &mut Value, operation: &Map<String, Value>, growth: &mut Grow
                 let (parent, key) = find(document, path)?;
                 get(parent, &key)?
             };
-            (found == value()).then_some(())
+            growth.differs = found != value();
+            (!growth.differs).then_some(())
         }
         _ => None,
     }

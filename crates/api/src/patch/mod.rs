@@ -13,7 +13,7 @@ mod misfit;
 mod strategic;
 mod text;
 
-pub use json::{OPERATIONS_MAX, json};
+pub use json::{OPERATIONS_MAX, json, json_where_tests_hold};
 pub use merge::merge;
 pub use misfit::{misfit, unfit, unfit_strategic};
 pub use strategic::strategic;

@@ -189,3 +189,125 @@ async fn costs_have_a_limit() {
         "{refused}"
     );
 }
+
+const MUTATING: &str = "admissionregistration.k8s.io/mutatingadmissionpolicies";
+const MUTATING_BINDINGS: &str = "admissionregistration.k8s.io/mutatingadmissionpolicybindings";
+
+/// A mutating policy for a resource, and a binding of the same name.
+async fn mutate(world: &World, name: &str, what: (&str, &str), spec: Value) {
+    let rule = json!({"apiGroups": [what.0], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": [what.1]});
+    let mut policy =
+        json!({"metadata": {"name": name}, "spec": {"matchConstraints": {"resourceRules": [rule]}}});
+    merge(&mut policy["spec"], spec);
+    world.create(MUTATING, "", policy).await.unwrap();
+    let binding = json!({"metadata": {"name": name}, "spec": {"policyName": name}});
+    world.create(MUTATING_BINDINGS, "", binding).await.unwrap();
+}
+
+fn patch(expression: &str) -> Value {
+    json!({"patchType": "JSONPatch", "jsonPatch": {"expression": expression}})
+}
+
+fn apply(expression: &str) -> Value {
+    json!({"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}})
+}
+
+#[tokio::test]
+async fn policies_that_change_objects() {
+    let world = World::new().await;
+    mutate(
+        &world,
+        "side",
+        ("", "pods"),
+        json!({
+            "matchConditions": [{"name": "once", "expression": "!object.spec.containers.exists(c, c.name == 'side')"}],
+            "variables": [{"name": "image", "expression": "'img-of-' + object.metadata.name"}],
+            "reinvocationPolicy": "IfNeeded",
+            "mutations": [
+                apply("Object{spec: Object.spec{containers: [Object.spec.containers{name: 'side', image: variables.image}]}}"),
+                patch("[JSONPatch{op: 'add', path: '/metadata/labels', value: {'containers': string(size(object.spec.containers))}}]"),
+            ],
+        }),
+    )
+    .await;
+    let made = world.create("pods", "n", crate::support::pod("p")).await.unwrap();
+    // Containers stand in the order of the configuration first, as server-side apply puts them.
+    let side = made["spec"]["containers"].as_array().unwrap().iter().find(|c| c["name"] == "side").unwrap();
+    assert_eq!((&side["image"], &side["terminationMessagePolicy"]), (&json!("img-of-p"), &json!("File")));
+    assert!(side["volumeMounts"].is_array(), "what is built in has looked at it");
+    // The second mutation saw what the first had made.
+    assert_eq!(made["metadata"]["labels"], json!({"containers": "2"}));
+}
+
+#[tokio::test]
+async fn patches_tests_and_failures() {
+    let world = World::new().await;
+    mutate(
+        &world,
+        "p",
+        ("", "configmaps"),
+        json!({"mutations": [
+            patch("has(object.data.a) ? [JSONPatch{op: 'test', path: '/data/a', value: 'x'}, JSONPatch{op: 'replace', path: '/data/a', value: 'y'}] : []"),
+            patch("object.metadata.name == 'key' ? [JSONPatch{op: 'add', path: '/metadata/annotations', value: Object.metadata.annotations{}}, JSONPatch{op: 'add', path: '/metadata/annotations/' + jsonpatch.escapeKey('a.io/b'), value: 'v'}] : []"),
+            patch("object.metadata.name == 'broken' ? [JSONPatch{op: 'remove', path: '/data/none'}] : []"),
+        ]}),
+    )
+    .await;
+    let data = |name: &'static str, value: &'static str| {
+        let world = &world;
+        async move { world.create("configmaps", "n", map(name, json!({"a": value}))).await }
+    };
+    assert_eq!(data("one", "x").await.unwrap()["data"], json!({"a": "y"}));
+    assert_eq!(data("two", "z").await.unwrap()["data"], json!({"a": "z"}));
+    world.delete("configmaps", "n", "one", json!({})).await.unwrap();
+    let refused = data("broken", "x").await.unwrap_err();
+    assert_eq!(refused.code(), 403);
+    assert!(
+        refused.message().starts_with("policy 'p' with binding 'p' denied request: JSONPath: "),
+        "{refused}"
+    );
+    // Its failures don't count any more.
+    world.merge(MUTATING, "", "p", json!({"spec": {"failurePolicy": "Ignore"}})).await.unwrap();
+    assert_eq!(data("broken", "x").await.unwrap()["data"], json!({"a": "y"}));
+    assert_eq!(data("key", "x").await.unwrap()["metadata"]["annotations"], json!({"a.io/b": "v"}));
+}
+
+#[tokio::test]
+async fn mutating_policies_are_checked() {
+    let world = World::new().await;
+    let rule =
+        json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]});
+    let policy = |mutations: Value| json!({"metadata": {"name": "p"}, "spec": {"matchConstraints": {"resourceRules": [rule]}, "mutations": mutations}});
+    let faults = |mutations: Value| {
+        let policy = policy(mutations);
+        async { world.create(MUTATING, "", policy).await.unwrap_err().message().to_owned() }
+    };
+    for (mutations, fault) in [
+        (json!([]), "spec.mutations: Required value: mutations must contain at least one item"),
+        (
+            json!([{"patchType": "X"}]),
+            "spec.mutations[0].patchType: Unsupported value: \"X\": supported values: \"ApplyConfiguration\", \"JSONPatch\"",
+        ),
+        (
+            json!([{"patchType": "JSONPatch"}]),
+            "spec.mutations[0].jsonPatch: Required value: must be specified when patchType is JSONPatch",
+        ),
+        (
+            json!([apply("{'a': 1}")]),
+            "spec.mutations[0].applyConfiguration.expression: Invalid value: \"{'a': 1}\": must evaluate to Object but got map(string, int)",
+        ),
+        (
+            json!([patch("[1]")]),
+            "spec.mutations[0].jsonPatch.expression: Invalid value: \"[1]\": must evaluate to list(JSONPatch) but got list(int)",
+        ),
+    ] {
+        let found = faults(mutations).await;
+        assert!(found.ends_with(fault), "{found}");
+    }
+    // What is set as a whole can't be set by an apply configuration.
+    mutate(&world, "q", ("", "pods"), json!({"mutations": [apply("Object{spec: Object.spec{containers: [Object.spec.containers{name: 'c', command: ['sh']}]}}")]})).await;
+    assert_eq!(
+        world.create("pods", "n", crate::support::pod("p")).await.unwrap_err().message(),
+        "policy 'q' with binding 'q' denied request: error applying patch: invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: .spec.containers[0].command"
+    );
+}

@@ -24,7 +24,7 @@ pub(super) fn fits(wanted: &Type, actual: &Type, bound: &mut Bound) -> bool {
                 None => false,
             },
         },
-        (Type::Dyn, _) | (_, Type::Dyn) => true,
+        (Type::Dyn, _) | (_, Type::Dyn | Type::Param(_)) => true,
         (Type::List(a), Type::List(b))
         | (Type::Optional(a), Type::Optional(b))
         | (Type::Type(a), Type::Type(b)) => fits(a, b, bound),
@@ -37,6 +37,7 @@ pub(super) fn fits(wanted: &Type, actual: &Type, bound: &mut Bound) -> bool {
 /// The type of something that may be either.
 pub(super) fn joined(a: &Type, b: &Type) -> Option<Type> {
     Some(match (a, b) {
+        (Type::Param(_), known) | (known, Type::Param(_)) => known.clone(),
         (Type::Dyn, _) | (_, Type::Dyn) => Type::Dyn,
         (Type::List(a), Type::List(b)) => Type::List(Arc::new(joined(a, b)?)),
         (Type::Optional(a), Type::Optional(b)) => Type::Optional(Arc::new(joined(a, b)?)),
@@ -57,10 +58,25 @@ fn nullable(wanted: &Type) -> bool {
     )
 }
 
-/// A type with its variables filled in; what nothing is known about is dynamic.
+/// What may still turn out to be of any type: the elements of `[]`.
+pub(super) const OPEN: Type = Type::Param('_');
+
+/// A type in which nothing is open any more.
+pub(super) fn settled(of: &Type) -> Type {
+    match of {
+        Type::Param(_) => Type::Dyn,
+        Type::List(of) => Type::List(Arc::new(settled(of))),
+        Type::Optional(of) => Type::Optional(Arc::new(settled(of))),
+        Type::Type(of) => Type::Type(Arc::new(settled(of))),
+        Type::Map(key, value) => Type::Map(Arc::new(settled(key)), Arc::new(settled(value))),
+        other => other.clone(),
+    }
+}
+
+/// A type with its variables filled in; what nothing is known about stays open.
 pub(super) fn filled(of: &Type, bound: &Bound) -> Type {
     match of {
-        Type::Param(name) => bound.get(name).cloned().unwrap_or(Type::Dyn),
+        Type::Param(name) => bound.get(name).cloned().unwrap_or(OPEN),
         Type::List(of) => Type::List(Arc::new(filled(of, bound))),
         Type::Optional(of) => Type::Optional(Arc::new(filled(of, bound))),
         Type::Type(of) => Type::Type(Arc::new(filled(of, bound))),

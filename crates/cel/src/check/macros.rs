@@ -1,6 +1,6 @@
 //! The types of macros.
 
-use super::Checker;
+use super::{Checker, fit};
 use crate::parse::ast::{Macro, MacroKind};
 use crate::types::Type;
 
@@ -24,9 +24,9 @@ impl Checker<'_> {
             _ => self.elements(m, &range),
         };
         let scopes = self.scopes.len();
-        self.scopes.push((m.first.clone(), first.clone()));
+        self.scopes.push((m.first.clone(), fit::settled(&first)));
         if let Some(name) = &m.second {
-            self.scopes.push((name.clone(), second));
+            self.scopes.push((name.clone(), fit::settled(&second)));
         }
         if let Some(filter) = &mut m.filter {
             let of = self.check(filter);
@@ -82,7 +82,7 @@ impl Checker<'_> {
             Type::List(of) if two => (Type::Int, (**of).clone()),
             Type::List(of) => ((**of).clone(), Type::Dyn),
             Type::Map(key, value) => ((**key).clone(), (**value).clone()),
-            Type::Dyn => (Type::Dyn, Type::Dyn),
+            Type::Dyn | Type::Param(_) => (Type::Dyn, Type::Dyn),
             other => {
                 let message = format!(
                     "expression of type '{other}' cannot be range of a comprehension (must be list, map, or dynamic)"

@@ -21,7 +21,7 @@ use crate::value::Value;
 pub(crate) fn check(expr: &mut Expr, declared: &Declarations) -> Result<Type, Vec<Issue>> {
     let mut checker = Checker { declared, scopes: Vec::new(), issues: Vec::new() };
     let of = checker.check(expr);
-    if checker.issues.is_empty() { Ok(of) } else { Err(checker.issues) }
+    if checker.issues.is_empty() { Ok(fit::settled(&of)) } else { Err(checker.issues) }
 }
 
 struct Checker<'a> {
@@ -127,7 +127,7 @@ impl Checker<'_> {
 
     fn field(&mut self, at: usize, operand: &Type, field: &str) -> Type {
         match operand {
-            Type::Dyn => Type::Dyn,
+            Type::Dyn | Type::Param(_) => Type::Dyn,
             Type::Map(_, value) => (**value).clone(),
             Type::Object(object) => match object.fields.get(field) {
                 Some(field) => field.of.clone(),
@@ -191,7 +191,7 @@ impl Checker<'_> {
             }
             all = Some(self.same(element.value.at, all, of));
         }
-        Type::list(all.unwrap_or(Type::Dyn))
+        Type::list(all.unwrap_or(fit::OPEN))
     }
 
     fn map(&mut self, entries: &mut [Entry]) -> Type {
@@ -205,7 +205,7 @@ impl Checker<'_> {
             }
             values = Some(self.same(entry.value.at, values, value));
         }
-        Type::map(keys.unwrap_or(Type::Dyn), values.unwrap_or(Type::Dyn))
+        Type::map(keys.unwrap_or(fit::OPEN), values.unwrap_or(fit::OPEN))
     }
 
     /// What an optional element holds.

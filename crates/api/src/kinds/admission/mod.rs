@@ -10,6 +10,7 @@ pub mod policy;
 mod rules;
 pub mod webhooks;
 
+pub use crate::kinds::mutating_admission_policy::wanted as mutation_type;
 pub use match_resources::{default_match_resources, validate as validate_match_resources};
 pub use param_ref::{show as show_param_ref, validate as validate_param_ref};
 

@@ -22,7 +22,6 @@ use crate::db::Db;
 use state::{Followed, State};
 use subject::Subject;
 use view::View;
-use webhook::Round;
 
 /// What is said besides the verdict.
 pub(crate) struct Notes<'a> {
@@ -50,7 +49,8 @@ pub(super) struct Dynamic {
 /// The way of one request through those that may change it.
 pub(super) struct Mutation {
     state: Arc<State>,
-    round: Round,
+    webhooks: webhook::Round,
+    policies: policy::Round,
 }
 
 impl Dynamic {
@@ -71,7 +71,11 @@ impl Dynamic {
     /// Begins the way of a request; none where nobody has a say.
     pub(super) fn mutation(&self, attempt: &Attempt<'_>) -> Option<Mutation> {
         let state = self.concerned(attempt)?;
-        (!state.mutating.is_empty()).then(|| Mutation { state, round: Round::default() })
+        state.mutates().then(|| Mutation {
+            state,
+            webhooks: Default::default(),
+            policies: Default::default(),
+        })
     }
 
     /// Asks those that may refuse.
@@ -122,11 +126,16 @@ impl Mutation {
         object: &mut Option<&mut Value>,
         notes: &mut Notes<'_>,
     ) -> Result<bool, Status> {
-        webhook::admit(&self.state.mutating, attempt, object, &mut self.round, notes).await
+        let mut changed = false;
+        if let Some(object) = object.as_deref_mut() {
+            changed = policy::admit(&self.state.mutating_policies, attempt, object, &mut self.policies)?;
+        }
+        Ok(webhook::admit(&self.state.mutating, attempt, object, &mut self.webhooks, notes).await? || changed)
     }
 
     /// Before the second time around, after those built in had another look at the object.
     pub(super) fn repeat(&mut self, object: Option<&Value>) {
-        self.round.repeat(object);
+        self.policies.repeat(object);
+        self.webhooks.repeat(object);
     }
 }

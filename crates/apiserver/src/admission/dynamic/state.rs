@@ -7,15 +7,17 @@ use parking_lot::RwLock;
 use serde_json::Value;
 
 use super::super::{each, text};
-use super::policy::{Binding, ValidatingPolicy};
+use super::policy::{Binding, MutatingPolicy, ValidatingPolicy};
 use super::webhook::Webhook;
 use crate::db::{Changes, Db, Seen};
 
-const PREFIXES: [&str; 4] = [
+const PREFIXES: [&str; 6] = [
     "mutatingwebhookconfigurations",
     "validatingwebhookconfigurations",
     "validatingadmissionpolicies",
     "validatingadmissionpolicybindings",
+    "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybindings",
 ];
 
 /// Follows the objects of the group.
@@ -30,12 +32,16 @@ pub(super) struct State {
     configurations: [BTreeMap<String, Vec<Arc<Webhook>>>; 2],
     known_policies: BTreeMap<String, Arc<ValidatingPolicy>>,
     known_bindings: BTreeMap<String, Arc<Binding>>,
+    known_mutating: BTreeMap<String, Arc<MutatingPolicy>>,
+    known_mutating_bindings: BTreeMap<String, Arc<Binding>>,
     /// Mutating webhooks.
     pub mutating: Vec<Arc<Webhook>>,
     /// Validating webhooks.
     pub validating: Vec<Arc<Webhook>>,
     /// Validating policies in force, with what puts them in force.
     pub policies: Vec<(Arc<ValidatingPolicy>, Vec<Arc<Binding>>)>,
+    /// Mutating policies in force.
+    pub mutating_policies: Vec<(Arc<MutatingPolicy>, Vec<Arc<Binding>>)>,
 }
 
 impl Followed {
@@ -59,7 +65,12 @@ impl Followed {
 impl State {
     /// Whether nobody has a say in anything.
     pub(super) fn is_empty(&self) -> bool {
-        self.mutating.is_empty() && self.validating.is_empty() && self.policies.is_empty()
+        !self.mutates() && self.validating.is_empty() && self.policies.is_empty()
+    }
+
+    /// Whether anybody may change things.
+    pub(super) fn mutates(&self) -> bool {
+        !self.mutating.is_empty() || !self.mutating_policies.is_empty()
     }
 
     /// Puts what is known in order.
@@ -67,13 +78,16 @@ impl State {
         self.mutating = self.configurations[0].values().flatten().cloned().collect();
         self.validating = self.configurations[1].values().flatten().cloned().collect();
         self.policies = in_force(&self.known_policies, &self.known_bindings);
+        self.mutating_policies = in_force(&self.known_mutating, &self.known_mutating_bindings);
     }
 
     fn take(&mut self, at: usize, seen: &Seen<'_>) {
         match at {
             0 | 1 => follow(&mut self.configurations[at], seen, webhooks),
             2 => follow(&mut self.known_policies, seen, |policy| Arc::new(ValidatingPolicy::of(policy))),
-            _ => follow(&mut self.known_bindings, seen, |binding| Arc::new(Binding::of(binding))),
+            3 => follow(&mut self.known_bindings, seen, |binding| Arc::new(Binding::of(binding))),
+            4 => follow(&mut self.known_mutating, seen, |policy| Arc::new(MutatingPolicy::of(policy))),
+            _ => follow(&mut self.known_mutating_bindings, seen, |binding| Arc::new(Binding::of(binding))),
         }
     }
 }

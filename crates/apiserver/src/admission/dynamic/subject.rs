@@ -1,9 +1,10 @@
 //! A request, as webhooks and policies see it.
 
-use cox_api::{Kind, KindInfo, Status, kinds};
+use cox_api::{Body, Kind, KindInfo, Status, kinds, schema};
 use serde_json::{Value, json};
 
 use super::super::{Attempt, Operation};
+use crate::core::body::{self, Expected};
 
 /// What is to be admitted.
 pub(crate) struct Subject<'a> {
@@ -198,4 +199,19 @@ impl<'a> Subject<'a> {
 
 fn is_namespace(attempt: &Attempt<'_>) -> bool {
     attempt.info.group.is_empty() && attempt.info.plural == "namespaces"
+}
+
+/// A changed object in the normal form of its kind, with defaults.
+pub(super) fn settled(attempt: &Attempt<'_>, form: Form, new: Value) -> Result<Value, Status> {
+    let new = form.take(attempt, new);
+    let expected = Expected::of(attempt.info);
+    if new["kind"] != expected.kind {
+        // Of another kind than the resource's (an Eviction): there is nothing to be filled in.
+        return Ok(new);
+    }
+    let decoded = body::decode(Body::Json(new), expected, schema::Strictness::Ignore)
+        .map_err(|status| Status::internal(status.message()))?;
+    let mut new = decoded.value;
+    attempt.kind.set_defaults(&mut new);
+    Ok(new)
 }

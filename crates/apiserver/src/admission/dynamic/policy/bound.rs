@@ -67,11 +67,6 @@ impl Binding {
     }
 }
 
-/// One set of parameters that a policy is to be asked with.
-pub(super) struct Invocation {
-    pub bindings: Bindings,
-}
-
 /// Why a policy couldn't be asked at all.
 pub(super) struct Misconfigured {
     /// The binding, where it isn't the policy that is wrong.
@@ -142,21 +137,32 @@ impl Head {
         subject: &Subject<'_>,
         form: Form,
         params: &Json,
-    ) -> Result<Option<Invocation>, String> {
-        let attempt = subject.attempt;
-        let bound = bindings(attempt.server.authorizer(), subject, form);
+    ) -> Result<Option<Bindings>, String> {
+        let bound = self.bindings(subject, form, params)?;
+        let budget = &mut Budget::new(CONDITIONS_BUDGET);
+        let holds = self.conditions.is_empty() || self.conditions.hold(&bound, budget)?;
+        Ok(holds.then_some(bound))
+    }
+
+    /// The variables of expressions for a set of parameters.
+    ///
+    /// # Errors
+    /// Where the namespace isn't there.
+    pub(super) fn bindings(
+        &self,
+        subject: &Subject<'_>,
+        form: Form,
+        params: &Json,
+    ) -> Result<Bindings, String> {
+        let bound = bindings(subject.attempt.server.authorizer(), subject, form);
         let mut bound = bound.map_err(|status| status.message().to_owned())?;
         if self.params.is_some() {
             bound.set("params", Value::from_json(params, &Type::Dyn));
-        }
-        let budget = &mut Budget::new(CONDITIONS_BUDGET);
-        if !self.conditions.is_empty() && !self.conditions.hold(&bound, budget)? {
-            return Ok(None);
         }
         if !self.variables.is_empty() {
             let variables = Variables::new(self.variables.clone(), bound.clone());
             bound.set("variables", variables.value());
         }
-        Ok(Some(Invocation { bindings: bound }))
+        Ok(bound)
     }
 }

@@ -202,7 +202,7 @@ fn one(
         };
         for params in &all {
             let findings = match head.invocation(subject, form, params) {
-                Ok(Some(invocation)) => policy.find(&invocation.bindings),
+                Ok(Some(bindings)) => policy.find(&bindings),
                 Ok(None) => continue,
                 Err(why) if head.fails => {
                     Findings { denied: vec![(0, why, String::new())], ..Findings::default() }

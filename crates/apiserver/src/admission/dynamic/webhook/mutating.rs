@@ -4,16 +4,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cox_api::{Body, Status, patch as patches, schema};
+use cox_api::{Status, patch as patches};
 use serde_json::Value;
 
 use super::super::super::Attempt;
 use super::super::Notes;
-use super::super::subject::{Form, Subject};
+use super::super::subject::{Form, Subject, settled};
 use super::Webhook;
 use super::call::ask;
 use super::failure::{self, Failure};
-use crate::core::body::{self, Expected};
 
 /// What one request knows of the webhooks that were asked about it.
 #[derive(Default)]
@@ -95,28 +94,8 @@ pub(in super::super) async fn admit(
 }
 
 /// The object after a patch, checked and with defaults.
-pub(in super::super) fn patched(
-    attempt: &Attempt<'_>,
-    form: Form,
-    object: &Value,
-    patch: &Value,
-) -> Result<Value, Status> {
+fn patched(attempt: &Attempt<'_>, form: Form, object: &Value, patch: &Value) -> Result<Value, Status> {
     let shown = form.show(attempt, object);
     let new = patches::json(&shown, patch).map_err(|status| Status::internal(status.message()))?;
     settled(attempt, form, new)
-}
-
-/// A changed object in the normal form of its kind, with defaults.
-pub(in super::super) fn settled(attempt: &Attempt<'_>, form: Form, new: Value) -> Result<Value, Status> {
-    let new = form.take(attempt, new);
-    let expected = Expected::of(attempt.info);
-    if new["kind"] != expected.kind {
-        // Of another kind than the resource's (an Eviction): there is nothing to be filled in.
-        return Ok(new);
-    }
-    let decoded = body::decode(Body::Json(new), expected, schema::Strictness::Ignore)
-        .map_err(|status| Status::internal(status.message()))?;
-    let mut new = decoded.value;
-    attempt.kind.set_defaults(&mut new);
-    Ok(new)
 }
