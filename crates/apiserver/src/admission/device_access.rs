@@ -131,14 +131,19 @@ fn is_on(call: &Call<'_>, node: &str) -> bool {
     call.user.as_service_account().is_some() && nodes == [node]
 }
 
-/// Drivers of whose devices something else is said than before.
+/// Drivers of whose devices something else is said than before. What was said of devices that are given back goes with
+/// them: that is nobody's doing.
 fn changed_drivers<'v>(now: &'v Value, was: &'v Value) -> BTreeSet<&'v str> {
+    let name = |device: &'v Value| ["driver", "pool", "device"].map(|part| text(&device[part]));
+    let given = |device: &&'v Value| {
+        each(&now["allocation"]["devices"]["results"]).any(|result| name(result) == name(device))
+    };
     let key = |device: &'v Value| ["driver", "pool", "device", "shareID"].map(|part| text(&device[part]));
     let said = |status: &'v Value| each(&status["devices"]);
     let differs =
         |one: &'v Value, others: &'v Value| !said(others).any(|other| key(one) == key(other) && one == other);
     let new = said(now).filter(|device| differs(device, was));
-    let gone = said(was).filter(|device| differs(device, now));
+    let gone = said(was).filter(|device| differs(device, now)).filter(given);
     new.chain(gone).map(|device| text(&device["driver"])).collect()
 }
 
@@ -157,7 +162,10 @@ mod tests {
     fn drivers_are_asked_for_what_differs() {
         let device =
             |driver: &str, data: i64| json!({"driver": driver, "pool": "p", "device": "x", "data": data});
-        let status = |devices: Value| json!({"devices": devices});
+        let given = json!({"devices": {"results": [device("a", 0), device("b", 0)]}});
+        let status = |devices: Value| json!({"devices": devices, "allocation": given});
+        let back = json!({"allocation": null});
+        assert!(changed_drivers(&back, &status(json!([device("a", 1)]))).is_empty(), "given back");
         for (now, was, expected) in [
             (json!([device("a", 1)]), json!([device("a", 1)]), vec![]),
             (json!([device("a", 1), device("b", 1)]), json!([device("a", 1)]), vec!["b"]),
