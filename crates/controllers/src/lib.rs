@@ -1,5 +1,6 @@
 //! The controllers: a folder each, with a pure plan and a thin shell that acts.
 
+mod admissionpolicies;
 mod clusterroleaggregation;
 mod common;
 mod cronjob;

@@ -126,6 +126,11 @@ impl ControllerManager {
         manager.spawn(SERVICE_ACCOUNTS, "service-account-controller", crate::serviceaccount::run);
         manager.spawn(SERVICE_ADDRESSES, "kube-apiserver", crate::serviceaddresses::run);
         manager.spawn("service-cidr-controller", "service-cidrs-controller", crate::servicecidrs::run);
+        manager.spawn(
+            "validatingadmissionpolicy-status-controller",
+            "validatingadmissionpolicy-status-controller",
+            crate::admissionpolicies::run,
+        );
         manager.spawn("taint-eviction-controller", "node-controller", crate::tainteviction::run);
         manager.spawn("node-lifecycle-controller", "node-controller", |context| {
             crate::nodelifecycle::run(context, grace)

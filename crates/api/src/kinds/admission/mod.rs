@@ -8,6 +8,7 @@ mod match_resources;
 mod param_ref;
 pub mod policy;
 mod rules;
+pub mod type_check;
 pub mod webhooks;
 
 pub use crate::kinds::mutating_admission_policy::wanted as mutation_type;
