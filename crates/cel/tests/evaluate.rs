@@ -122,3 +122,49 @@ fn a_budget_ends_an_evaluation() {
     assert_eq!(error.to_string(), "operation cancelled: actual cost limit exceeded");
     assert_eq!(budget.left(), CALL_LIMIT);
 }
+
+#[test]
+fn long_texts_cost_before_they_are_made() {
+    let text = "a".repeat(300_000);
+    let declared = Declarations::new().variable("a", Type::String);
+    let bindings = Bindings::new().with("a", Value::from(text.as_str()));
+    for source in ["a.replace('a', a) != ''", "a.split('').join(a) != ''"] {
+        let program = Program::compile(source, &declared).unwrap();
+        let error = program.evaluate(&bindings, &mut Budget::new(CALL_LIMIT)).unwrap_err();
+        assert_eq!(error.to_string(), "operation cancelled: actual cost limit exceeded", "{source}");
+    }
+}
+
+#[test]
+fn what_is_as_deep_as_allowed_fits_on_a_small_stack() {
+    let deep = format!("{}1{} == 1", "(0 + ".repeat(120), ")".repeat(120));
+    let nested = format!("{}true{}", "[1].all(x, ".repeat(100), ")".repeat(100));
+    let run = move || [deep, nested].map(|source| evaluated(&source));
+    let results = std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
+    assert_eq!(results, [Ok(Value::Bool(true)), Ok(Value::Bool(true))]);
+}
+
+#[test]
+fn strange_arguments_are_errors() {
+    for source in [
+        "'ab'.substring(-9223372036854775807) == ''",
+        "'äb'.substring(1, 9223372036854775807) == ''",
+        "'ab'.charAt(-1) == ''",
+        "'ab'.indexOf('b', -5) == 0",
+        "'%d'.format(['x']) == ''",
+        "'a'.matches('(')",
+        "cidr('1.2.3.4/99').prefixLength() == 0",
+        "duration('9223372036s') + duration('9223372036s') == duration('1s')",
+    ] {
+        let outcome = evaluated(source);
+        assert!(!matches!(outcome, Ok(Value::Bool(true))), "{source}: {outcome:?}");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever is written, it is refused or compiled, and nothing panics.
+    #[test]
+    fn anything_can_be_written(source in "[a-z0-9.\\[\\](){}?:!&|+\\-*/%<>=,'\" ]{0,40}") {
+        let _ = evaluated(&source);
+    }
+}

@@ -74,8 +74,11 @@ pub(super) fn before(function: &str, args: &[Value]) -> u64 {
             Value::Bytes(bytes) => tenth(bytes.len() as u64),
             _ => CALL,
         },
-        "replace" | "split" | "ip.isCanonical" => (2 * of(0)).div_ceil(10),
-        "matches" | "find" | "findAll" => tenth(1 + of(0)) * of(1).div_ceil(4),
+        // What is made counts before it is made: a short expression can make a long text.
+        "replace" => (2 * of(0)).div_ceil(10) + tenth(replaced(args)),
+        "join" => 2 * tenth(joined(args)),
+        "split" | "ip.isCanonical" => (2 * of(0)).div_ceil(10),
+        "matches" | "find" | "findAll" => tenth(1 + of(0)).saturating_mul(of(1).div_ceil(4)),
         "contains" => tenth(of(0)) * tenth(of(1)),
         "@in" => match &args[1] {
             Value::List(items) => items.len() as u64,
@@ -102,10 +105,26 @@ pub(super) fn before(function: &str, args: &[Value]) -> u64 {
 /// What a call costs by its result.
 pub(super) fn after(function: &str, result: &Value) -> u64 {
     match function {
-        "join" => (2 * size(result)).div_ceil(10),
-        "replace" | "format" => tenth(size(result)),
+        "format" => tenth(size(result)),
         _ => 0,
     }
+}
+
+/// How many characters `replace` puts in.
+fn replaced(args: &[Value]) -> u64 {
+    let [Value::String(text), Value::String(old), Value::String(new), ..] = args else { return 0 };
+    let places = match old.is_empty() {
+        true => text.chars().count() + 1,
+        false => text.matches(&**old).count(),
+    };
+    (places as u64).saturating_mul(new.len() as u64)
+}
+
+/// How many characters `join` puts together.
+fn joined(args: &[Value]) -> u64 {
+    let Some(Value::List(items)) = args.first() else { return 0 };
+    let separators = (items.len() as u64).saturating_mul(args.get(1).map_or(0, size));
+    items.iter().map(size).sum::<u64>().saturating_add(separators)
 }
 
 fn traversal(value: &Value) -> u64 {

@@ -29,7 +29,11 @@ pub(super) fn call(function: &str, method: bool, args: &[Value]) -> Outcome {
     let target = if method { names.next().map(Box::new) } else { None };
     let call = CallExpr { func_name: function.to_owned(), target, args: names.collect() };
     let expr = IdedExpr { id: 0, expr: Expr::Call(call) };
-    match Theirs::resolve(&expr, &scope) {
+    // These functions aren't ours: should one panic on a strange argument, the request fails and not the server.
+    let resolve = std::panic::AssertUnwindSafe(|| Theirs::resolve(&expr, &scope));
+    let resolved = std::panic::catch_unwind(resolve)
+        .map_err(|_| EvalError::new(format!("'{function}' can't take these arguments")))?;
+    match resolved {
         Ok(value) => ours(&value),
         Err(ExecutionError::FunctionError { message, .. }) => Err(EvalError::new(message)),
         Err(ExecutionError::UndeclaredReference(_) | ExecutionError::UnexpectedType { .. }) => {

@@ -5,14 +5,23 @@ use kube_cel::cel::parser::Parser;
 
 use crate::error::{CompileError, Issue};
 
+/// Longer texts get our own words: how long the generated parser takes isn't known.
+const LENGTH_MAX: usize = 10_000;
+/// Bytes of the stack on which it runs: it goes deeper than a task's stack is.
+const STACK: usize = 64 << 20;
+
 /// The errors of a text that is no expression. None where the generated parser sees no fault in it.
 pub(super) fn of(source: &str) -> Option<CompileError> {
-    // The generated parser is not ours: should it panic on a strange text, our own words are good enough.
-    let errors = std::panic::catch_unwind(|| {
-        let parsed = Parser::default().enable_optional_syntax(true).parse(source);
+    if source.len() > LENGTH_MAX {
+        return None;
+    }
+    let text = source.to_owned();
+    let parse = move || {
+        let parsed = Parser::default().enable_optional_syntax(true).parse(&text);
         parsed.err().map(|errors| errors.errors.into_iter().map(|e| (e.pos, e.msg)).collect::<Vec<_>>())
-    })
-    .ok()??;
+    };
+    // The generated parser is not ours: should it panic on a strange text, our own words are good enough.
+    let errors = std::thread::Builder::new().stack_size(STACK).spawn(parse).ok()?.join().ok()??;
     let starts: Vec<usize> = std::iter::once(0)
         .chain(source.chars().enumerate().filter(|(_, c)| *c == '\n').map(|(i, _)| i + 1))
         .collect();
