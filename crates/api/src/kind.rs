@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use crate::custom::ScaleFields;
 use crate::field::FieldErrors;
+use crate::form::Form;
 use crate::schema::TypeId;
 
 /// Whether objects live in namespaces.
@@ -14,7 +16,7 @@ pub enum Scope {
 }
 
 /// The fixed facts of a kind in one version, as discovery shows them.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct KindInfo {
     /// Empty for the core group.
     pub group: &'static str,
@@ -68,7 +70,7 @@ impl KindInfo {
 }
 
 /// A subresource, as discovery shows it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Subresource {
     /// As in `status`.
     pub name: &'static str,
@@ -148,12 +150,17 @@ pub enum Unowned {
 }
 
 /// Where the `scale` subresource looks.
-#[derive(Clone, Copy, Debug)]
-pub struct ScalePaths {
-    /// JSON pointer of the label selector in the object (`/spec/selector`).
-    pub selector: &'static str,
-    /// Whether the selector is a `LabelSelector` or a plain map (ReplicationController).
-    pub selector_is_map: bool,
+#[derive(Clone, Debug)]
+pub enum ScalePaths {
+    /// `spec.replicas`, `status.replicas`, and a selector in the spec.
+    Workload {
+        /// JSON pointer of the label selector in the object (`/spec/selector`).
+        selector: &'static str,
+        /// Whether the selector is a `LabelSelector` or a plain map (ReplicationController).
+        selector_is_map: bool,
+    },
+    /// Where a definition says.
+    Fields(ScaleFields),
 }
 
 /// How an object is deleted.
@@ -168,6 +175,8 @@ pub enum Deletion {
     },
     /// The object stays until its own finalization is over (namespaces).
     Finalize,
+    /// The object gets this finalizer, which its keeper takes away when it has cleaned up (definitions).
+    Finalizer(&'static str),
 }
 
 /// The rules of a kind in one version. Objects come in upstream's normal form ([`crate::schema::normalize`]),
@@ -175,6 +184,16 @@ pub enum Deletion {
 pub trait Kind: Send + Sync + 'static {
     /// The fixed facts.
     fn info(&self) -> &'static KindInfo;
+
+    /// What objects look like.
+    fn form(&self) -> Form {
+        Form::Table(self.info().type_id())
+    }
+
+    /// The kind of lists.
+    fn list_kind(&self) -> String {
+        format!("{}List", self.info().kind)
+    }
 
     /// The kind whose form is stored, where it isn't this one (`events.k8s.io/v1` is stored as core `v1`).
     fn stored_as(&self) -> Option<&'static dyn Kind> {
@@ -258,6 +277,11 @@ pub trait Kind: Send + Sync + 'static {
     /// Warnings for the client (HTTP header `Warning`), on create (`old` is none) and update.
     fn warnings(&self, _new: &Value, _old: Option<&Value>) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Why no objects can be made any more, where that is so (the kind itself is being deleted).
+    fn closed(&self) -> Option<&'static str> {
+        None
     }
 
     /// A warning that every request for the kind is answered with.

@@ -5,9 +5,11 @@
 
 pub mod call;
 pub mod cron;
+pub mod custom;
 pub mod devices;
 pub mod field;
 pub mod flow_control;
+pub mod form;
 pub mod kind;
 pub mod kinds;
 pub mod managed;
@@ -20,11 +22,13 @@ pub mod quantity;
 pub mod schema;
 pub mod selector;
 pub mod status;
+pub mod structural;
 
 pub use call::{
     Body, Listing, Options, PatchKind, Request, Resource, Response, Transport, Verb, WatchEvent, WatchKind,
 };
 pub use field::{FieldError, FieldErrors, Path};
+pub use form::Form;
 pub use kind::{Column, Kind, KindInfo, Part, Rules, Scope, Unowned};
 pub use object::{Header, Object, Owner};
 pub use status::{Reason, Status};

@@ -10,6 +10,7 @@ pub mod auth;
 mod config;
 mod core;
 mod db;
+mod definitions;
 mod describe;
 mod error;
 mod flow;

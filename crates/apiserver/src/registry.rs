@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use cox_api::{Kind, KindInfo, Resource, kinds};
+use cox_api::{Form, Kind, KindInfo, Resource, kinds};
 
 use crate::sub::{Special, Virtual};
 
@@ -14,6 +14,16 @@ pub(crate) enum Served {
     Kind(&'static dyn Kind),
     /// Questions that are answered at once.
     Virtual(&'static dyn Virtual),
+}
+
+impl Served {
+    /// Whether objects have a protobuf form.
+    pub fn has_protobuf(&self) -> bool {
+        match self {
+            Served::Kind(kind) => matches!(kind.form(), Form::Table(_)),
+            Served::Virtual(_) => true,
+        }
+    }
 }
 
 type Name = (&'static str, &'static str, &'static str);
@@ -59,7 +69,7 @@ pub(crate) fn special(group: &str, plural: &str, subresource: &str) -> Option<&'
     crate::sub::SPECIAL
         .iter()
         .find(|(known_group, known_plural, known_sub, _)| {
-            *known_group == group
+            (*known_group == group || *known_group == "*")
                 && (*known_plural == plural || *known_plural == "*")
                 && *known_sub == subresource
         })

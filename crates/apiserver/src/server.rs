@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::core::call::Call;
 use crate::core::{facts, on_objects, on_part};
 use crate::db::Db;
+use crate::definitions::Definitions;
 use crate::error::Error;
 use crate::registry::{self, Served};
 use crate::service::Service;
@@ -31,6 +32,7 @@ pub struct ApiServer {
     admission: Admission,
     allocators: Allocators,
     service: Service,
+    definitions: Definitions,
 }
 
 /// What a call brings, and what the client is to be told besides.
@@ -73,12 +75,14 @@ impl ApiServer {
             admission: Admission::new(&db),
             allocators: Allocators::new(&db, &config, env.chance()),
             service: Service::open(&env, &config)?,
+            definitions: Definitions::default(),
             tokens,
             env,
             db,
             config,
         });
         crate::start::bootstrap(&server).await?;
+        crate::definitions::start(&server).await?;
         server.env.spawn(crate::start::keep(server.env.clone(), Arc::downgrade(&server)));
         crate::flow::start(&server);
         Ok(server)
@@ -116,7 +120,7 @@ impl ApiServer {
         aside: &mut Aside,
     ) -> Result<Response, Status> {
         let Request { verb, resource, namespace, name, subresource, options, body } = request;
-        let Some(served) = registry::find(&resource) else { return Err(Status::no_such_path()) };
+        let Some(served) = self.find(&resource) else { return Err(Status::no_such_path()) };
         let subresource = subresource.unwrap_or_default();
         let used = facts::warning_of_use(&resource.group, &resource.version, &resource.plural);
         aside.warnings.extend(used.map(str::to_owned));
@@ -135,6 +139,7 @@ impl ApiServer {
                 one.call(&asked, body, &mut aside.warnings).await
             }
             Served::Kind(kind) => {
+                warnings.extend(kind.deprecation().map(str::to_owned));
                 let info = kind.info();
                 let by_name = matches!(verb, Verb::Get | Verb::Update | Verb::Patch | Verb::Delete);
                 let missing_namespace = info.scope == Scope::Namespaced
@@ -248,6 +253,20 @@ impl ApiServer {
     /// Whether anything is served under a group and version.
     pub fn serves(&self, resource: &Resource) -> bool {
         registry::has_version(&resource.group, &resource.version)
+            || self.definitions.has_version(&resource.group, &resource.version)
+    }
+
+    /// Finds what a path names.
+    pub(crate) fn find(&self, resource: &Resource) -> Option<Served> {
+        registry::find(resource).or_else(|| {
+            let kind = self.definitions.find(&resource.group, &resource.version, &resource.plural)?;
+            Some(Served::Kind(kind))
+        })
+    }
+
+    /// The kinds that users made.
+    pub(crate) fn definitions(&self) -> &Definitions {
+        &self.definitions
     }
 }
 

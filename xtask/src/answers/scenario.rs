@@ -21,7 +21,8 @@ pub struct Scenario {
     pub steps: Vec<Step>,
     #[serde(default)]
     pub cleanup: Vec<String>,
-    /// Whether it changes what scenarios played beside it see: defaults that hold for the whole cluster.
+    /// Whether it changes what scenarios played beside it see (defaults that hold for the whole cluster), or they
+    /// change what it sees (the version of the whole store).
     #[serde(skip)]
     pub alone: bool,
 }
@@ -32,6 +33,9 @@ const CLUSTER_DEFAULTS: [&str; 3] = [
     "ingressclass.kubernetes.io/is-default-class",
     "\"globalDefault\": true",
 ];
+
+/// Answers whose version is compared, though it is that of the whole store: lists of custom resources.
+const LISTS_BY_VERSION: [&str; 1] = ["\"continue\": \"\", \"resourceVersion\": \"<rv:"];
 
 /// How a namespace is made before the first step.
 #[derive(Deserialize)]
@@ -103,7 +107,8 @@ pub fn load(from: &Path, what: &[String]) -> Result<Vec<Scenario>> {
             let text = std::fs::read_to_string(&file)?;
             let mut scenario: Scenario =
                 serde_json::from_str(&text).with_context(|| format!("reading {}", file.display()))?;
-            scenario.alone = CLUSTER_DEFAULTS.iter().any(|text_of_default| text.contains(text_of_default));
+            scenario.alone =
+                CLUSTER_DEFAULTS.iter().chain(&LISTS_BY_VERSION).any(|words| text.contains(words));
             let wanted = |name: &String| *name == scenario.topic || *name == scenario.name;
             if what.is_empty() || what.iter().any(wanted) {
                 scenarios.push(scenario);

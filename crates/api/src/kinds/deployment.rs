@@ -128,7 +128,7 @@ impl Kind for Deployment {
     }
 
     fn scale(&self) -> Option<ScalePaths> {
-        Some(ScalePaths { selector: "/spec/selector", selector_is_map: false })
+        Some(ScalePaths::Workload { selector: "/spec/selector", selector_is_map: false })
     }
 
     fn columns(&self) -> &'static [Column] {

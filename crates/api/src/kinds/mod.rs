@@ -11,6 +11,7 @@ mod cron_job;
 mod csi_driver;
 mod csi_node;
 mod csi_storage_capacity;
+pub mod custom_resource_definition;
 mod daemon_set;
 mod deployment;
 mod device_class;
@@ -117,6 +118,7 @@ pub static ALL: &[&dyn Kind] = &[
     &validating_admission_policy::ValidatingAdmissionPolicy,
     &validating_admission_policy_binding::ValidatingAdmissionPolicyBinding,
     &validating_webhook_configuration::ValidatingWebhookConfiguration,
+    &custom_resource_definition::CustomResourceDefinition,
     &priority_class::PriorityClass,
     &lease::Lease,
     &runtime_class::RuntimeClass,

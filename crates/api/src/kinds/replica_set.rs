@@ -97,7 +97,7 @@ impl Kind for ReplicaSet {
     }
 
     fn scale(&self) -> Option<ScalePaths> {
-        Some(ScalePaths { selector: "/spec/selector", selector_is_map: false })
+        Some(ScalePaths::Workload { selector: "/spec/selector", selector_is_map: false })
     }
 
     fn columns(&self) -> &'static [Column] {

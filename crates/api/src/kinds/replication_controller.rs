@@ -115,7 +115,7 @@ impl Kind for ReplicationController {
     }
 
     fn scale(&self) -> Option<ScalePaths> {
-        Some(ScalePaths { selector: "/spec/selector", selector_is_map: true })
+        Some(ScalePaths::Workload { selector: "/spec/selector", selector_is_map: true })
     }
 
     fn columns(&self) -> &'static [Column] {

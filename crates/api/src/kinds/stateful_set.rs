@@ -151,7 +151,7 @@ impl Kind for StatefulSet {
     }
 
     fn scale(&self) -> Option<ScalePaths> {
-        Some(ScalePaths { selector: "/spec/selector", selector_is_map: false })
+        Some(ScalePaths::Workload { selector: "/spec/selector", selector_is_map: false })
     }
 
     fn columns(&self) -> &'static [Column] {

@@ -12,7 +12,7 @@ use super::track::{take_managed, take_over, update, writer};
 use super::typed::faults;
 use super::unowned::{owned, strip};
 use super::{Context, zero};
-use crate::schema::TypeId;
+use crate::form::Form;
 use crate::status::{Reason, Status};
 
 /// The manager of fields that were there before anybody was tracked.
@@ -27,7 +27,7 @@ const KUBECTL: &str = "kubectl";
 /// 400 where the configuration brings managed fields, 500 (as upstream has it) where it doesn't fit the type, 409
 /// with all conflicts where it changes fields of others without force.
 pub fn apply(
-    type_id: TypeId,
+    form: &Form,
     live: Option<&Value>,
     config: &Value,
     context: &Context<'_>,
@@ -35,24 +35,24 @@ pub fn apply(
     if config.pointer("/metadata/managedFields").is_some_and(|managed| !managed.is_null()) {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    if let Some(faults) = faults(Node::Object(type_id), config) {
+    if let Some(faults) = faults(Node::root(form), config) {
         return Err(untyped(config, context, &faults));
     }
-    let mut live = live.cloned().unwrap_or_else(|| Value::clone(&zero(type_id)));
+    let mut live = live.cloned().unwrap_or_else(|| Value::clone(&zero(form)));
     let mut entries = take_managed(&mut live).and_then(|known| read(&known)).unwrap_or_default();
     if entries.is_empty() {
         let before = Context { manager: BEFORE, ..*context };
-        update(type_id, &zero(type_id), &live, &mut entries, &before);
+        update(form, &zero(form), &live, &mut entries, &before);
     }
     let attempt = |force: bool| {
         let mut entries = entries.clone();
         let context = Context { force, ..*context };
-        apply_once(type_id, &live, config, &mut entries, &context).map(|object| (object, entries))
+        apply_once(form, &live, config, &mut entries, &context).map(|object| (object, entries))
     };
     let (object, entries) = match attempt(context.force) {
         Err(conflicts) if context.manager == KUBECTL => {
             // What client-side apply set and nobody has changed since is kubectl's own.
-            let allowed = last_applied::fields(type_id, &live, context).unwrap_or_default();
+            let allowed = last_applied::fields(form, &live, context).unwrap_or_default();
             let mut left = conflicts;
             for (_, fields) in &mut left.0 {
                 *fields = std::mem::take(fields).difference(&allowed);
@@ -87,13 +87,13 @@ fn untyped(config: &Value, context: &Context<'_>, faults: &str) -> Status {
 
 /// The merged object, or none where it is the live one.
 fn apply_once(
-    type_id: TypeId,
+    form: &Form,
     live: &Value,
     config: &Value,
     entries: &mut Vec<Entry>,
     context: &Context<'_>,
 ) -> Result<Option<Value>, super::conflict::Conflicts> {
-    let node = Node::Object(type_id);
+    let node = Node::root(form);
     let merged = merge(node, live, config);
     let mut own = writer(context, Operation::Apply);
     own.fields = owned(fields_of(node, config), context.unowned);
@@ -101,10 +101,10 @@ fn apply_once(
     own.time = last.as_ref().and_then(|last| last.time.clone());
     entries.push(own.clone());
     let pruned = match &last {
-        Some(last) if !last.fields.is_empty() => prune(type_id, merged, entries, last, context),
+        Some(last) if !last.fields.is_empty() => prune(form, merged, entries, last, context),
         _ => merged,
     };
-    let (conflicts, _) = take_over(type_id, live, &pruned, entries, Some(&own), context.force, context);
+    let (conflicts, _) = take_over(form, live, &pruned, entries, Some(&own), context.force, context);
     if !conflicts.0.is_empty() {
         return Err(conflicts);
     }
@@ -121,14 +121,14 @@ fn apply_once(
 
 /// Takes away what the manager applied last time and doesn't any more, unless somebody else owns it or something
 /// below it.
-fn prune(type_id: TypeId, merged: Value, entries: &[Entry], last: &Entry, context: &Context<'_>) -> Value {
+fn prune(form: &Form, merged: Value, entries: &[Entry], last: &Entry, context: &Context<'_>) -> Value {
     let converted = if last.api_version == context.api_version {
-        Some((type_id, merged.clone()))
+        Some((form.clone(), merged.clone()))
     } else {
         context.convert.and_then(|convert| convert(&last.api_version, &merged))
     };
-    let Some((last_type, whole)) = converted else { return merged };
-    let node = Node::Object(last_type);
+    let Some((last_form, whole)) = converted else { return merged };
+    let node = Node::root(&last_form);
     let named_last = with_named_fields(node, &last.fields);
     let mut pruned = remove(node, &whole, &named_last);
     if pruned.is_null() {
@@ -148,7 +148,7 @@ fn prune(type_id: TypeId, merged: Value, entries: &[Entry], last: &Entry, contex
             && let (Some((other, all)), Some((_, left))) =
                 (convert(version, &whole), convert(version, &pruned))
             && let Some((_, back)) =
-                convert(&last.api_version, &put_back(Node::Object(other), &all, &left, &owned))
+                convert(&last.api_version, &put_back(Node::root(&other), &all, &left, &owned))
         {
             pruned = back;
         }
@@ -167,7 +167,7 @@ fn prune(type_id: TypeId, merged: Value, entries: &[Entry], last: &Entry, contex
 }
 
 /// The whole object without what was pruned and nobody owns.
-fn put_back(node: Node, whole: &Value, pruned: &Value, owned: &FieldSet) -> Value {
+fn put_back(node: Node<'_>, whole: &Value, pruned: &Value, owned: &FieldSet) -> Value {
     let named = |set: &FieldSet| with_named_fields(node, set);
     let kept = named(&fields_of(node, pruned)).union(named(owned));
     remove(node, whole, &named(&fields_of(node, whole)).difference(&kept))

@@ -27,19 +27,19 @@ impl Comparison {
 }
 
 /// Compares two versions.
-pub fn compare(node: Node, old: &Value, new: &Value) -> Comparison {
+pub fn compare(node: Node<'_>, old: &Value, new: &Value) -> Comparison {
     let mut comparison = Comparison::default();
     walk(node, old, new, &mut comparison);
     comparison
 }
 
-fn walk(node: Node, old: &Value, new: &Value, into: &mut Comparison) {
+fn walk(node: Node<'_>, old: &Value, new: &Value, into: &mut Comparison) {
     if old == new {
         return;
     }
     match node.resolved(new) {
         Node::Scalar(_) | Node::Atomic(_) | Node::Free => into.modified.member = true,
-        node @ (Node::Object(_) | Node::Map(_)) => {
+        node @ (Node::Object(_) | Node::Struct(..) | Node::Map(_)) => {
             let (old, new) = (entries(old), entries(new));
             if old.is_empty() && new.is_empty() {
                 // One is null and the other empty: that makes a difference.
@@ -80,7 +80,7 @@ fn walk(node: Node, old: &Value, new: &Value, into: &mut Comparison) {
             } {
                 let left = take_same(&mut olds, &step);
                 let right = take_same(&mut news, &step);
-                element_pair(Node::of_shape(element), step, left, right, into);
+                element_pair(Node::of_elem(element), step, left, right, into);
             }
         }
     }
@@ -94,7 +94,7 @@ fn take_same<'a, 'v>(list: &mut &'a [(String, &'v Value)], step: &str) -> &'a [(
 }
 
 fn pair(
-    node: Node,
+    node: Node<'_>,
     step: impl FnOnce() -> String,
     old: Option<&Value>,
     new: Option<&Value>,
@@ -115,7 +115,7 @@ fn pair(
 
 /// Elements under one key; where there are several of a kind, they count as one big leaf.
 fn element_pair(
-    node: Node,
+    node: Node<'_>,
     step: String,
     old: &[(String, &Value)],
     new: &[(String, &Value)],
@@ -146,11 +146,11 @@ fn element_pair(
 }
 
 /// Everything in a value that has come or gone as a whole, places on the way included.
-fn whole(node: Node, value: &Value) -> FieldSet {
+fn whole(node: Node<'_>, value: &Value) -> FieldSet {
     let mut set = FieldSet::leaf();
     match node.resolved(value) {
         Node::Scalar(_) | Node::Atomic(_) | Node::Free => {}
-        node @ (Node::Object(_) | Node::Map(_)) => {
+        node @ (Node::Object(_) | Node::Struct(..) | Node::Map(_)) => {
             for (key, value) in entries(value) {
                 set.children.push((format!("f:{key}"), whole(node.below(key).0, value)));
             }
@@ -161,7 +161,7 @@ fn whole(node: Node, value: &Value) -> FieldSet {
             while let Some((step, value)) = rest.first() {
                 let same = take_same(&mut rest, step);
                 let below =
-                    if same.len() > 1 { FieldSet::leaf() } else { whole(Node::of_shape(element), value) };
+                    if same.len() > 1 { FieldSet::leaf() } else { whole(Node::of_elem(element), value) };
                 set.children.push((step.clone(), below));
             }
         }
@@ -170,11 +170,11 @@ fn whole(node: Node, value: &Value) -> FieldSet {
 }
 
 /// The fields that a configuration sets: leaves, list elements, and entries of maps.
-pub fn fields_of(node: Node, value: &Value) -> FieldSet {
+pub fn fields_of(node: Node<'_>, value: &Value) -> FieldSet {
     let mut set = FieldSet::default();
     match node.resolved(value) {
         Node::Scalar(_) | Node::Atomic(_) | Node::Free => set.member = true,
-        node @ (Node::Object(_) | Node::Map(_)) => {
+        node @ (Node::Object(_) | Node::Struct(..) | Node::Map(_)) => {
             for (key, value) in entries(value) {
                 let (node, known) = node.below(key);
                 let mut below = fields_of(node, value);
@@ -191,7 +191,7 @@ pub fn fields_of(node: Node, value: &Value) -> FieldSet {
                 let mut below = if same.len() > 1 {
                     FieldSet::default()
                 } else {
-                    fields_of(Node::of_shape(element), value)
+                    fields_of(Node::of_elem(element), value)
                 };
                 below.member = true;
                 set.children.push((step.clone(), below));

@@ -7,20 +7,20 @@ use super::Context;
 use super::compare::{compare, fields_of};
 use super::node::Node;
 use super::set::FieldSet;
+use crate::form::Form;
 use crate::meta::ANNOTATIONS_BYTES_MAX;
-use crate::schema::TypeId;
 
 const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The fields that client-side apply set and that still are as it set them; none where there is no readable
 /// annotation of this version.
-pub fn fields(type_id: TypeId, live: &Value, context: &Context<'_>) -> Option<FieldSet> {
+pub fn fields(form: &Form, live: &Value, context: &Context<'_>) -> Option<FieldSet> {
     let text = live["metadata"]["annotations"][ANNOTATION].as_str()?;
     let last: Value = serde_json::from_str(text).ok()?;
     if last["apiVersion"] != context.api_version {
         return None;
     }
-    let node = Node::Object(type_id);
+    let node = Node::root(form);
     let changes = compare(node, &last, live);
     let set = fields_of(node, &last);
     Some(set.difference(&changes.modified).difference(&changes.added).difference(&changes.removed))

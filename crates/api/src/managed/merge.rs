@@ -8,10 +8,10 @@ use super::node::{Node, element_step, entries, items};
 use super::set::FieldSet;
 
 /// The object with everything that the configuration says.
-pub fn merge(node: Node, live: &Value, config: &Value) -> Value {
+pub fn merge(node: Node<'_>, live: &Value, config: &Value) -> Value {
     match node.resolved(config) {
         Node::Scalar(_) | Node::Atomic(_) | Node::Free => config.clone(),
-        node @ (Node::Object(_) | Node::Map(_)) => {
+        node @ (Node::Object(_) | Node::Struct(..) | Node::Map(_)) => {
             let (old, new) = (entries(live), entries(config));
             if old.is_empty() && new.is_empty() {
                 return config.clone();
@@ -34,14 +34,14 @@ pub fn merge(node: Node, live: &Value, config: &Value) -> Value {
             let step = |value: &Value| element_step(element, keys, value).unwrap_or_default();
             let old: Vec<(String, &Value)> = old.iter().map(|value| (step(value), value)).collect();
             let new: Vec<(String, &Value)> = new.iter().map(|value| (step(value), value)).collect();
-            Value::Array(merge_lists(Node::of_shape(element), &old, &new))
+            Value::Array(merge_lists(Node::of_elem(element), &old, &new))
         }
     }
 }
 
 /// Interleaves two lists: elements of both merge and stand in the order of the configuration, those of the
 /// live list stay near where they were.
-fn merge_lists(node: Node, old: &[(String, &Value)], new: &[(String, &Value)]) -> Vec<Value> {
+fn merge_lists(node: Node<'_>, old: &[(String, &Value)], new: &[(String, &Value)]) -> Vec<Value> {
     // Of elements that stand twice in the live list none is merged with.
     let mut olds: BTreeMap<&str, Option<&Value>> = BTreeMap::new();
     for (step, value) in old {
@@ -96,10 +96,10 @@ fn merge_lists(node: Node, old: &[(String, &Value)], new: &[(String, &Value)]) -
 
 /// The object without the members of a set. What is emptied by that stays as an empty object or list (as in
 /// structured-merge-diff 6.3.2); a whole object of which nothing is left is null.
-pub fn remove(node: Node, value: &Value, gone: &FieldSet) -> Value {
+pub fn remove(node: Node<'_>, value: &Value, gone: &FieldSet) -> Value {
     match node.resolved(value) {
         Node::Scalar(_) | Node::Atomic(_) | Node::Free => value.clone(),
-        node @ (Node::Object(_) | Node::Map(_)) => {
+        node @ (Node::Object(_) | Node::Struct(..) | Node::Map(_)) => {
             let mut left = Map::new();
             for (key, value) in entries(value) {
                 let kept = match gone.child(&format!("f:{key}")) {
@@ -117,7 +117,7 @@ pub fn remove(node: Node, value: &Value, gone: &FieldSet) -> Value {
                 let step = element_step(element, keys, value).unwrap_or_default();
                 left.push(match gone.child(&step) {
                     Some(gone) if gone.member => continue,
-                    Some(gone) => remove_below(Node::of_shape(element), value, gone),
+                    Some(gone) => remove_below(Node::of_elem(element), value, gone),
                     None => value.clone(),
                 });
             }
@@ -126,7 +126,7 @@ pub fn remove(node: Node, value: &Value, gone: &FieldSet) -> Value {
     }
 }
 
-fn remove_below(node: Node, value: &Value, gone: &FieldSet) -> Value {
+fn remove_below(node: Node<'_>, value: &Value, gone: &FieldSet) -> Value {
     match (remove(node, value, gone), value) {
         (Value::Null, Value::Object(_)) => Value::Object(Map::new()),
         (Value::Null, Value::Array(_)) => Value::Array(Vec::new()),
@@ -135,7 +135,7 @@ fn remove_below(node: Node, value: &Value, gone: &FieldSet) -> Value {
 }
 
 /// The set with every field of a type that leads to a member.
-pub fn with_named_fields(node: Node, set: &FieldSet) -> FieldSet {
+pub fn with_named_fields(node: Node<'_>, set: &FieldSet) -> FieldSet {
     let mut all = FieldSet { member: set.member, children: Vec::with_capacity(set.children.len()) };
     for (step, below) in &set.children {
         let (node, named) = node.below_step(step);

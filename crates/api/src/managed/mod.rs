@@ -33,12 +33,13 @@ pub use overlay::overlay;
 pub use set::{FieldSet, FieldSetError};
 pub use track::{resets, settle, track};
 
+use crate::form::Form;
 use crate::kind::Unowned;
 use crate::meta::FIELD_MANAGER_BYTES_MAX;
 use crate::schema::{self, TypeId};
 
 /// An object of one version in the form of another one, with its type; none where there is no such version.
-pub type Convert<'a> = &'a dyn Fn(&str, &Value) -> Option<(TypeId, Value)>;
+pub type Convert<'a> = &'a dyn Fn(&str, &Value) -> Option<(Form, Value)>;
 
 /// What a write is.
 #[derive(Clone, Copy)]
@@ -80,15 +81,18 @@ pub fn manager_name(field_manager: &str, user_agent: &str) -> String {
     name
 }
 
-/// A new object of a type before anything is set: what upstream's encoder always writes.
-fn zero(type_id: TypeId) -> Arc<Value> {
+/// A new object before anything is set: what upstream's encoder always writes.
+fn zero(form: &Form) -> Arc<Value> {
     static ZEROS: Mutex<BTreeMap<TypeId, Arc<Value>>> = Mutex::new(BTreeMap::new());
+    let Form::Table(type_id) = form else {
+        return Arc::new(Value::Object(Map::new()));
+    };
     let mut zeros = ZEROS.lock();
     zeros
-        .entry(type_id)
+        .entry(*type_id)
         .or_insert_with(|| {
             let mut value = Value::Object(Map::new());
-            schema::normalize(type_id, &mut value);
+            schema::normalize(*type_id, &mut value);
             Arc::new(value)
         })
         .clone()

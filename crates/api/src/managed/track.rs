@@ -9,7 +9,7 @@ use super::node::Node;
 use super::set::FieldSet;
 use super::unowned::{owned_changes, strip};
 use super::{Context, zero};
-use crate::schema::TypeId;
+use crate::form::Form;
 
 /// Whether a body asks to forget all owners: an empty list, or a list of one empty entry. To be asked before the
 /// body is brought to normal form, and given back as [`Context::reset`].
@@ -26,7 +26,7 @@ pub fn resets(body: &Value) -> bool {
 /// Sets `metadata.managedFields` of a new version: what differs from the old one (none: a create) belongs to
 /// the manager. Entries that the client sent are taken over where they can be read; on subresources they
 /// can't be sent.
-pub fn track(type_id: TypeId, old: Option<&Value>, new: &mut Value, context: &Context<'_>) {
+pub fn track(form: &Form, old: Option<&Value>, new: &mut Value, context: &Context<'_>) {
     let sent = take_managed(new);
     let known = || old.and_then(|old| read(&old["metadata"]["managedFields"])).unwrap_or_default();
     let mut entries = if !context.subresource.is_empty() {
@@ -41,8 +41,8 @@ pub fn track(type_id: TypeId, old: Option<&Value>, new: &mut Value, context: &Co
         return;
     }
     match old {
-        Some(old) => update(type_id, old, new, &mut entries, context),
-        None => update(type_id, &zero(type_id), new, &mut entries, context),
+        Some(old) => update(form, old, new, &mut entries, context),
+        None => update(form, &zero(form), new, &mut entries, context),
     }
     cap(&mut entries);
     write(new, entries);
@@ -65,14 +65,8 @@ pub(super) fn writer(context: &Context<'_>, operation: Operation) -> Entry {
     }
 }
 
-pub(super) fn update(
-    type_id: TypeId,
-    old: &Value,
-    new: &Value,
-    entries: &mut Vec<Entry>,
-    context: &Context<'_>,
-) {
-    let (_, changes) = take_over(type_id, old, new, entries, None, true, context);
+pub(super) fn update(form: &Form, old: &Value, new: &Value, entries: &mut Vec<Entry>, context: &Context<'_>) {
+    let (_, changes) = take_over(form, old, new, entries, None, true, context);
     let mut fields = changes.modified.union(changes.added);
     strip(&mut fields);
     if fields.is_empty() {
@@ -89,7 +83,7 @@ pub(super) fn update(
 /// Takes fields that change or go from their owners (but `own`), where `force` allows it or nobody minds.
 /// Returns whom it would be taken from, and what changes.
 pub(super) fn take_over(
-    type_id: TypeId,
+    form: &Form,
     old: &Value,
     new: &Value,
     entries: &mut Vec<Entry>,
@@ -97,14 +91,14 @@ pub(super) fn take_over(
     force: bool,
     context: &Context<'_>,
 ) -> (Conflicts, Comparison) {
-    let changes = owned_changes(compare(Node::Object(type_id), old, new), context.unowned);
+    let changes = owned_changes(compare(Node::root(form), old, new), context.unowned);
     let mut others: Vec<(String, Option<Comparison>)> = Vec::new();
     for entry in entries.iter().filter(|entry| entry.api_version != context.api_version) {
         if others.iter().all(|(version, _)| *version != entry.api_version) {
             let converted = context.convert.and_then(|convert| {
-                let (type_id, old) = convert(&entry.api_version, old)?;
+                let (form, old) = convert(&entry.api_version, old)?;
                 let (_, new) = convert(&entry.api_version, new)?;
-                Some(owned_changes(compare(Node::Object(type_id), &old, &new), context.unowned))
+                Some(owned_changes(compare(Node::root(&form), &old, &new), context.unowned))
             });
             others.push((entry.api_version.clone(), converted));
         }

@@ -86,3 +86,16 @@ mod tests {
         assert_eq!(show(&json!({"b": [1, "x"], "a": null, "c": {}})), "map[a:<nil> b:[1 x] c:map[]]");
     }
 }
+
+/// The Go type of a value without a type of its own (`%T` of unstructured JSON).
+pub fn value_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}

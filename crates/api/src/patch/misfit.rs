@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::go;
 use super::text::{self, Touched};
 use crate::field::{FieldErrors, Path};
+use crate::form::Form;
 use crate::schema::{Shape, TypeId};
 use crate::status::Status;
 
@@ -15,9 +16,12 @@ pub fn misfit(type_id: TypeId, patch: &Value, patched: &Value) -> Option<Status>
 }
 
 /// 422 for what a JSON or merge patch made of an object of a type, with the decoder's words for why it doesn't fit.
-pub fn unfit(type_id: TypeId, patch: &Value, patched: &Value, words: &str) -> Status {
+pub fn unfit(form: &Form, patch: &Value, patched: &Value, words: &str) -> Status {
     let touched = if patch.is_array() { Touched::by_operations(patch) } else { Touched::by_merge(patch) };
-    refused(text::text(type_id, patched, &touched), words)
+    match form {
+        Form::Table(of) => refused(text::text(*of, patched, &touched), words),
+        Form::Custom(_) => refused(patched.to_string(), words),
+    }
 }
 
 /// The same for a strategic merge patch, of which messages show the patch.

@@ -43,7 +43,11 @@ pub fn decode_value(of: TypeId, value: Value, strictness: Strictness) -> Result<
 }
 
 pub(crate) fn unrecognized(of: TypeId, words: &str, bytes: &[u8]) -> Status {
-    let expected = of.gvk().map_or(of.short_name(), |(.., kind)| kind);
+    unrecognized_kind(of.gvk().map_or(of.short_name(), |(.., kind)| kind), words, bytes)
+}
+
+/// 400 for a body that doesn't say what it is, or isn't what was expected.
+pub fn unrecognized_kind(expected: &str, words: &str, bytes: &[u8]) -> Status {
     Status::bad_request(format!(
         "the object provided is unrecognized (must be of type {expected}): {words} ({})",
         summary(bytes)

@@ -44,6 +44,16 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
+    /// The same fault, told of an object that has the value as its part.
+    pub(crate) fn below(self, part: &str) -> DecodeError {
+        match self {
+            DecodeError::Malformed(words) => DecodeError::Malformed(words),
+            DecodeError::Strict(told) => {
+                DecodeError::Strict(told.iter().map(|text| super::below(part, text)).collect())
+            }
+        }
+    }
+
     /// The answer to a request whose body was of this type: 400, `Pod in version "v1" cannot be handled as a
     /// Pod: ...`; for options, without these words.
     pub fn into_status(self, of: TypeId) -> Status {

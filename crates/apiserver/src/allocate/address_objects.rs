@@ -35,7 +35,7 @@ pub(crate) fn new(env: &Env, address: IpAddr, namespace: &str, service: &str) ->
         reset: false,
         convert: None,
     };
-    managed::track(type_id, None, &mut value, &context);
+    managed::track(&cox_api::Form::Table(type_id), None, &mut value, &context);
     schema::normalize(type_id, &mut value);
     stored(&value)
 }

@@ -119,19 +119,19 @@ impl ServiceAllocator {
         list_address(service);
         let mut errors = FieldErrors::new();
         cox_api::kinds::service::families::object(service, &mut errors);
-        call.refuse_invalid(&name, &errors)?;
+        call.refuse_invalid(&name, service, &errors)?;
         if let Err(errors) = super::families::settle(service, old) {
-            call.refuse_invalid(&name, &errors)?;
+            call.refuse_invalid(&name, service, &errors)?;
         }
         let mut errors = FieldErrors::new();
         self.take_address(service, old, call.options.dry_run, &mut reservation, &mut errors)
             .map_err(Status::internal)?;
-        call.refuse_invalid(&name, &errors)?;
+        call.refuse_invalid(&name, service, &errors)?;
         if let Err((asked, why)) = self.take_node_ports(service, old, &mut reservation) {
             let Some((at, number)) = asked else { return Err(Status::internal(why)) };
             let path = Path::new("spec.ports");
             errors.invalid(&path.index(at).child("nodePort"), &number.into(), why);
-            call.refuse_invalid(&name, &errors)?;
+            call.refuse_invalid(&name, service, &errors)?;
         }
         self.take_health_port(service, old, &mut reservation).map_err(Status::internal)?;
         if let Some(old) = old {

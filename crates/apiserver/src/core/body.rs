@@ -1,9 +1,10 @@
 //! From the body of a request to a value in normal form.
 
 use cox_api::schema::{self, Decoded, Strictness, TypeId};
-use cox_api::{Body, FieldErrors, KindInfo, Options, Path, Reason, Status, meta};
+use cox_api::{Body, FieldErrors, Form, Kind, Options, Path, Reason, Status, meta};
 use serde_json::{Value, json};
 
+use super::custom;
 use super::yaml::{self, Yaml};
 
 /// Media types that bodies come in.
@@ -53,7 +54,7 @@ pub fn strictness_after(
 }
 
 /// What a body is to be decoded as.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Expected<'a> {
     /// The group, version and kind of the resource.
     pub group: &'a str,
@@ -61,14 +62,20 @@ pub struct Expected<'a> {
     pub version: &'a str,
     /// See above.
     pub kind: &'a str,
-    /// Its type.
-    pub type_id: TypeId,
+    /// What it looks like.
+    pub form: Form,
 }
 
 impl<'a> Expected<'a> {
     /// An object of a kind.
-    pub fn of(info: &'a KindInfo) -> Expected<'a> {
-        Expected { group: info.group, version: info.version, kind: info.kind, type_id: info.type_id() }
+    pub fn of(kind: &'a dyn Kind) -> Expected<'a> {
+        let info = kind.info();
+        Expected { group: info.group, version: info.version, kind: info.kind, form: kind.form() }
+    }
+
+    /// An object of a type of the table.
+    pub fn of_type(group: &'a str, version: &'a str, kind: &'a str, of: TypeId) -> Expected<'a> {
+        Expected { group, version, kind, form: Form::Table(of) }
     }
 
     fn api_version(&self) -> String {
@@ -85,26 +92,31 @@ impl<'a> Expected<'a> {
 /// # Errors
 /// 400 where it doesn't fit, 415 for another media type.
 pub fn decode(body: Body, expected: Expected<'_>, strictness: Strictness) -> Result<Decoded, Status> {
+    let of = match &expected.form {
+        Form::Table(of) => *of,
+        Form::Custom(schema) => return custom::decode(body, &expected, schema, strictness),
+    };
+    let expected = &expected;
     let mut decoded = match body {
         Body::Json(value) => {
             check_kind(&value, expected)?;
-            schema::decode_value(expected.type_id, value, strictness)?
+            schema::decode_value(of, value, strictness)?
         }
-        Body::None => schema::decode_json(expected.type_id, b"", strictness)?,
+        Body::None => schema::decode_json(of, b"", strictness)?,
         Body::Patch(..) => return Err(Status::bad_request("a patch is not an object")),
         Body::Raw { media_type, bytes } => match essence(&media_type) {
             "" | JSON => {
-                let decoded = schema::decode_json(expected.type_id, &bytes, strictness)?;
+                let decoded = schema::decode_json(of, &bytes, strictness)?;
                 check_kind(&decoded.value, expected)?;
                 decoded
             }
             YAML => {
                 let read = parse_yaml(&bytes, expected.kind)?;
                 check_kind(&read.value, expected)?;
-                decode_yaml(expected, read, strictness)?
+                decode_yaml(of, read, strictness)?
             }
             PROTOBUF => {
-                let value = cox_api::protobuf::decode_body(expected.type_id, &bytes)?;
+                let value = cox_api::protobuf::decode_body(of, &bytes)?;
                 check_kind(&value, expected)?;
                 Decoded { value, warnings: Vec::new() }
             }
@@ -122,15 +134,15 @@ pub fn decode(body: Body, expected: Expected<'_>, strictness: Strictness) -> Res
 }
 
 /// Repeated keys are told like unknown fields, and before these.
-fn decode_yaml(expected: Expected<'_>, read: Yaml, strictness: Strictness) -> Result<Decoded, Status> {
+fn decode_yaml(of: TypeId, read: Yaml, strictness: Strictness) -> Result<Decoded, Status> {
     if read.repeated.is_empty() || strictness == Strictness::Ignore {
-        return schema::decode_value(expected.type_id, read.value, strictness);
+        return schema::decode_value(of, read.value, strictness);
     }
-    let mut decoded = schema::decode_value(expected.type_id, read.value, Strictness::Warn)?;
+    let mut decoded = schema::decode_value(of, read.value, Strictness::Warn)?;
     let mut told = read.repeated;
     told.append(&mut decoded.warnings);
     if strictness == Strictness::Strict {
-        return Err(schema::DecodeError::Strict(told).into_status(expected.type_id));
+        return Err(schema::DecodeError::Strict(told).into_status(of));
     }
     Ok(Decoded { value: decoded.value, warnings: told })
 }
@@ -164,7 +176,7 @@ pub fn unsupported_media_type(accepted: &str) -> Status {
 }
 
 /// The object must say that it is of the resource's kind, or nothing.
-fn check_kind(value: &Value, expected: Expected<'_>) -> Result<(), Status> {
+fn check_kind(value: &Value, expected: &Expected<'_>) -> Result<(), Status> {
     let api_version = value["apiVersion"].as_str().unwrap_or_default();
     let kind = value["kind"].as_str().unwrap_or_default();
     if !kind.is_empty() && kind != expected.kind {
@@ -176,6 +188,11 @@ fn check_kind(value: &Value, expected: Expected<'_>) -> Result<(), Status> {
             words
         }));
     }
+    check_version(api_version, expected)
+}
+
+/// The object must say that it is of the resource's version, or nothing.
+pub(super) fn check_version(api_version: &str, expected: &Expected<'_>) -> Result<(), Status> {
     let wanted = expected.api_version();
     if !api_version.is_empty() && api_version != wanted {
         return Err(Status::bad_request(format!(
@@ -186,7 +203,7 @@ fn check_kind(value: &Value, expected: Expected<'_>) -> Result<(), Status> {
 }
 
 /// What upstream's decoder says of an object of another kind than the one it is to become.
-fn of_another_kind(api_version: &str, kind: &str, expected: Expected<'_>) -> String {
+fn of_another_kind(api_version: &str, kind: &str, expected: &Expected<'_>) -> String {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     // Upstream shows Go's names: the version's package, and that of the group's internal form.
     let internal = match expected.group.split('.').next() {
@@ -203,15 +220,23 @@ fn of_another_kind(api_version: &str, kind: &str, expected: Expected<'_>) -> Str
 }
 
 /// What upstream's decoder says of a patched object that isn't what it was; none where it still is.
-pub fn misfit(info: &KindInfo, patched: &Value, strictness: Strictness) -> Option<String> {
-    let expected = Expected::of(info);
+pub fn misfit(kind: &dyn Kind, patched: &Value, strictness: Strictness) -> Option<String> {
+    let expected = Expected::of(kind);
+    let of = match &expected.form {
+        Form::Table(of) => *of,
+        // Whatever it is: it is told like the object's other faults.
+        Form::Custom(_) => {
+            let faults = expected.form.check(patched.clone(), strictness).err()?;
+            return Some(faults.to_string());
+        }
+    };
     let api_version = patched["apiVersion"].as_str().unwrap_or_default();
     let kind = patched["kind"].as_str().unwrap_or_default();
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     // It is decoded as what it says it is, before anybody asks whether it should be that.
     let given = schema::type_of(group, version, kind);
-    let decoded = schema::check_value(given.unwrap_or(expected.type_id), patched.clone(), strictness);
-    if api_version.is_empty() || kind.is_empty() || given == Some(expected.type_id) {
+    let decoded = schema::check_value(given.unwrap_or(of), patched.clone(), strictness);
+    if api_version.is_empty() || kind.is_empty() || given == Some(of) {
         return decoded.err().map(|error| error.to_string());
     }
     if given.is_some()
@@ -219,7 +244,7 @@ pub fn misfit(info: &KindInfo, patched: &Value, strictness: Strictness) -> Optio
     {
         return Some(error.to_string());
     }
-    Some(of_another_kind(api_version, kind, expected))
+    Some(of_another_kind(api_version, kind, &expected))
 }
 
 /// Reads a YAML body of a kind.

@@ -1,6 +1,6 @@
 //! One call on a kind, and the two forms of its objects: as asked for, and as stored.
 
-use cox_api::{Header, Kind, KindInfo, Object, Options, Rules, Scope, Status, Verb};
+use cox_api::{Form, Header, Kind, KindInfo, Object, Options, Rules, Scope, Status, Verb};
 use cox_store::Key;
 use serde_json::Value;
 
@@ -116,13 +116,23 @@ impl<'a> Call<'a> {
     }
 
     /// 422 where there are errors.
-    pub fn refuse_invalid(&self, name: &str, errors: &cox_api::FieldErrors) -> Result<(), Status> {
+    pub fn refuse_invalid(
+        &self,
+        name: &str,
+        object: &Value,
+        errors: &cox_api::FieldErrors,
+    ) -> Result<(), Status> {
         if errors.is_empty() {
             return Ok(());
         }
         // Validation is of the stored kind: an Event of events.k8s.io is named by the core group.
         let info = self.stored().info();
-        Err(Status::invalid(info.group, info.kind, name, &errors.0))
+        // A custom resource is named by what it says it is.
+        let kind = match self.kind.form() {
+            Form::Custom(_) => object["kind"].as_str().unwrap_or_default(),
+            Form::Table(_) => info.kind,
+        };
+        Err(Status::invalid(info.group, kind, name, &errors.0))
     }
 }
 

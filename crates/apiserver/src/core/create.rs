@@ -1,7 +1,6 @@
 //! Making an object.
 
 use cox_api::kind::NameRule;
-use cox_api::schema;
 use cox_api::{Body, Reason, Response, Scope, Status, meta as metadata_rules};
 use cox_store::{Expect, Txn};
 use serde_json::Value;
@@ -24,7 +23,7 @@ const GENERATED_END: usize = 5;
 pub(crate) async fn create(call: &mut Call<'_>, body: Body) -> Result<Response, Status> {
     let strictness = body::strictness(call.options, "CreateOptions")?;
     let reset = body::resets(&body);
-    let decoded = body::decode(body, Expected::of(call.info()), strictness)?;
+    let decoded = body::decode(body, Expected::of(call.kind), strictness)?;
     call.warnings.extend(decoded.warnings);
     create_value(call, decoded.value, reset).await
 }
@@ -35,6 +34,9 @@ pub(crate) async fn create_value(
     mut object: Value,
     reset: bool,
 ) -> Result<Response, Status> {
+    if let Some(why) = call.kind.closed() {
+        return Err(Status::new(405, Reason::MethodNotAllowed, why));
+    }
     settle_namespace(call, &mut object)?;
     call.kind.set_defaults(&mut object);
     call.warnings.extend(metadata_rules::drop_repeated_owners(&mut object));
@@ -78,7 +80,8 @@ pub(crate) async fn create_applied(call: &mut Call<'_>, mut object: Value) -> Re
         let reservation = call.server.allocators().begin_create(call, &mut object)?;
         let mut errors = device_access::on_create(call, &object);
         errors.0.extend(metadata_rules::check_create(call.kind, &object).0);
-        call.refuse_invalid(&name, &errors)?;
+        crate::definitions::check(call, &object, None, &mut errors);
+        call.refuse_invalid(&name, &object, &errors)?;
         if tries == 1 {
             call.warnings.extend(call.kind.warnings(&object, None));
         }
@@ -151,7 +154,7 @@ fn prepare(call: &Call<'_>, object: &mut Value) {
         set_meta(object, "generation", 1);
     }
     call.kind.prepare_create(object, &call.rules());
-    schema::normalize(info.type_id(), object);
+    call.kind.form().normalize(object);
 }
 
 fn generated_name(call: &Call<'_>, base: &str) -> String {

@@ -268,7 +268,7 @@ fn lost(
 
 fn check_preconditions(call: &Call<'_>, options: &DeleteOptions, current: &Object) -> Result<(), Status> {
     let info = call.stored().info();
-    if matches!(call.kind.deletion(&Value::Null, None), Deletion::Finalize) {
+    if matches!(call.kind.deletion(&Value::Null, None), Deletion::Finalize | Deletion::Finalizer(_)) {
         return check_finalized(call, options, current);
     }
     if let Some(uid) = &options.uid
@@ -350,13 +350,19 @@ fn plan(call: &Call<'_>, options: &DeleteOptions, old: &Value) -> Step {
             *seconds > 0 || !wanted.is_empty()
         }
         Deletion::Finalize => facts::finalization_pending(old) || !wanted.is_empty(),
+        Deletion::Finalizer(_) => true,
     };
     if !waits {
         let marks = matches!(deletion, Deletion::Graceful { .. }) && new != *old;
         return if marks { Step::MarkAndRemove(new) } else { Step::Remove(new) };
     }
     if new["metadata"]["deletionTimestamp"].is_null() {
-        if matches!(deletion, Deletion::Finalize) {
+        if let Deletion::Finalizer(keeper) = deletion {
+            let mut all = finalizers(&new);
+            all.push(keeper.to_owned());
+            set_meta(&mut new, "finalizers", all);
+        }
+        if matches!(deletion, Deletion::Finalize | Deletion::Finalizer(_)) {
             // Such an object has a deletion time but no grace; its rules say what else changes.
             set_meta(&mut new, "deletionTimestamp", call.now.as_str());
             call.kind.prepare_update(&mut new, old, cox_api::Part::Sub("delete"), &call.rules());

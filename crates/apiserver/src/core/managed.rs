@@ -2,8 +2,7 @@
 //! Source: <https://kubernetes.io/docs/reference/using-api/server-side-apply/>
 
 use cox_api::managed::{self, Context};
-use cox_api::schema::TypeId;
-use cox_api::{Part, Status, kinds};
+use cox_api::{Form, Part, Status, kinds};
 use serde_json::Value;
 
 use super::call::Call;
@@ -20,9 +19,11 @@ fn manager<'c>(call: &'c Call<'_>) -> &'c str {
 }
 
 /// An object of the call's kind in another version of it.
-fn convert(call: &Call<'_>, api_version: &str, value: &Value) -> Option<(TypeId, Value)> {
+fn convert(call: &Call<'_>, api_version: &str, value: &Value) -> Option<(Form, Value)> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let other = kinds::by_kind(group, version, call.info().kind)?;
+    let kind = call.info().kind;
+    let other = kinds::by_kind(group, version, kind)
+        .or_else(|| call.server.definitions().by_kind(group, version, kind))?;
     // Only versions that are stored alike are versions of one kind.
     let prefix = other.stored_as().unwrap_or(other).info().store_prefix;
     if prefix != call.prefix() {
@@ -33,7 +34,7 @@ fn convert(call: &Call<'_>, api_version: &str, value: &Value) -> Option<(TypeId,
         None => value.clone(),
     };
     let value = if other.stored_as().is_some() { other.from_stored(stored) } else { stored };
-    Some((other.info().type_id(), value))
+    Some((other.form(), value))
 }
 
 fn with_context<T>(call: &Call<'_>, part: Part, reset: bool, run: impl FnOnce(&Context<'_>) -> T) -> T {
@@ -53,14 +54,14 @@ fn with_context<T>(call: &Call<'_>, part: Part, reset: bool, run: impl FnOnce(&C
 
 /// After the defaults of a new object. `reset`: the client asked to forget all owners.
 pub(super) fn on_create(call: &Call<'_>, object: &mut Value, reset: bool) {
-    let type_id = call.info().type_id();
-    with_context(call, Part::Main, reset, |context| managed::track(type_id, None, object, context));
+    let form = call.kind.form();
+    with_context(call, Part::Main, reset, |context| managed::track(&form, None, object, context));
 }
 
 /// After the defaults of a changed object, before its rules.
 pub(super) fn on_update(call: &Call<'_>, part: Part, old: &Value, new: &mut Value, reset: bool) {
-    let type_id = call.info().type_id();
-    with_context(call, part, reset, |context| managed::track(type_id, Some(old), new, context));
+    let form = call.kind.form();
+    with_context(call, part, reset, |context| managed::track(&form, Some(old), new, context));
 }
 
 /// The object that results from applying a configuration.
@@ -73,8 +74,8 @@ pub(super) fn apply(
     live: Option<&Value>,
     config: &Value,
 ) -> Result<Value, Status> {
-    let type_id = call.info().type_id();
-    with_context(call, part, false, |context| managed::apply(type_id, live, config, context))
+    let form = call.kind.form();
+    with_context(call, part, false, |context| managed::apply(&form, live, config, context))
 }
 
 /// The context of a write to an object's Scale.

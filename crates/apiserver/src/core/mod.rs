@@ -4,6 +4,7 @@ pub(crate) mod body;
 pub(crate) mod call;
 pub(crate) mod collection;
 pub(crate) mod create;
+mod custom;
 pub(crate) mod delete;
 pub(crate) mod facts;
 pub(crate) mod list;

@@ -1,7 +1,7 @@
 //! Patching an object.
 
-use cox_api::schema::DecodeError;
-use cox_api::{Body, FieldErrors, Part, PatchKind, Path, Reason, Response, Status, patch as patches, schema};
+use cox_api::schema::{DecodeError, TypeId};
+use cox_api::{Body, FieldErrors, Form, Part, PatchKind, Path, Reason, Response, Status, patch as patches};
 use serde_json::Value;
 
 use super::body;
@@ -106,36 +106,47 @@ fn go_json_error(bytes: &[u8], error: &serde_json::Error) -> String {
 pub(crate) async fn patch(call: &mut Call<'_>, part: Part, body: Body) -> Result<Response, Status> {
     let (kind, patch) = decode(call, body)?;
     let strictness = body::strictness(call.options, "PatchOptions")?;
+    if kind == PatchKind::Strategic {
+        table(&call.kind.form())?;
+    }
     if kind == PatchKind::Apply {
         return apply(call, part, patch).await;
     }
-    let type_id = call.info().type_id();
+    let form = call.kind.form();
     change(call, part, &mut |call, old| {
         let patched = match kind {
             PatchKind::Json => patches::json(old, &patch)?,
             PatchKind::Merge => patches::merge(old, &patch)?,
-            PatchKind::Strategic => patches::strategic(type_id, old, &patch)?,
+            PatchKind::Strategic => patches::strategic(table(&form)?, old, &patch)?,
             PatchKind::Apply => unreachable!("apply has its own way"),
         };
         if kind == PatchKind::Strategic
-            && let Some(misfit) = patches::misfit(type_id, &patch, &patched)
+            && let Some(misfit) = patches::misfit(table(&form)?, &patch, &patched)
         {
             return Err(misfit);
         }
         let owners = Owners::of(cox_api::managed::resets(&patched));
         if kind == PatchKind::Strategic {
-            if let Err(error @ DecodeError::Strict(_)) =
-                schema::check_value(type_id, patched.clone(), strictness)
-            {
+            if let Err(error @ DecodeError::Strict(_)) = form.check(patched.clone(), strictness) {
                 return Err(patches::unfit_strategic(&patch, &error.to_string()));
             }
-        } else if let Some(words) = body::misfit(call.info(), &patched, strictness) {
-            return Err(patches::unfit(type_id, &patch, &patched, &words));
+        } else if let Some(words) = body::misfit(call.kind, &patched, strictness) {
+            return Err(patches::unfit(&form, &patch, &patched, &words));
         }
         let object = recheck(call, patched, strictness)?;
         Ok(Changed { object, owners, remade: !names_version(&patch) })
     })
     .await
+}
+
+/// The type that a strategic merge patch goes by; custom resources have none.
+fn table(form: &Form) -> Result<TypeId, Status> {
+    match form {
+        Form::Table(of) => Ok(*of),
+        Form::Custom(_) => {
+            Err(body::unsupported_media_type(&format!("{JSON_PATCH}, {MERGE_PATCH}, {APPLY_PATCH}")))
+        }
+    }
 }
 
 /// Whether a patch says which version it is for.

@@ -1,6 +1,6 @@
 //! Changing an object: PUT, PATCH and the subresources that write all go this way.
 
-use cox_api::schema::{self, Strictness};
+use cox_api::schema::Strictness;
 use cox_api::{
     Body, FieldErrors, Object, Part, Response, Scope, Status, kind::Deletion, meta as metadata_rules,
 };
@@ -55,7 +55,7 @@ impl Owners {
 pub(crate) async fn put(call: &mut Call<'_>, part: Part, body: Body) -> Result<Response, Status> {
     let strictness = body::strictness(call.options, "UpdateOptions")?;
     let reset = body::resets(&body);
-    let decoded = body::decode(body, Expected::of(call.info()), strictness)?;
+    let decoded = body::decode(body, Expected::of(call.kind), strictness)?;
     call.warnings.extend(decoded.warnings);
     put_value(call, part, decoded.value, reset).await
 }
@@ -193,7 +193,7 @@ async fn attempt(
                 ));
             }
         }
-    } else if !call.kind.allows_unconditional_update() {
+    } else if !call.kind.allows_unconditional_update() && call.subresource != "scale" {
         let mut errors = FieldErrors::new();
         errors.invalid_shown(
             &cox_api::Path::new("metadata").child("resourceVersion"),
@@ -209,7 +209,8 @@ async fn attempt(
 
     let mut errors = device_access::on_status(call, part, &new, old);
     errors.0.extend(metadata_rules::check_update(call.kind, &new, old, part).0);
-    call.refuse_invalid(call.name, &errors)?;
+    crate::definitions::check(call, &new, Some(old), &mut errors);
+    call.refuse_invalid(call.name, &new, &errors)?;
     call.warnings.extend(call.kind.warnings(&new, Some(old)));
     let seen = Attempt::of(call, Operation::Update, call.name.to_owned(), Some(old));
     admission.validate(&seen, Some(&new), &mut call.notes()).await?;
@@ -290,7 +291,7 @@ fn prepare(call: &Call<'_>, part: Part, new: &mut Value, old: &Value) {
         }
     }
     call.kind.prepare_update(new, old, part, &call.rules());
-    schema::normalize(info.type_id(), new);
+    call.kind.form().normalize(new);
     let counts = match part {
         Part::Main => true,
         Part::Status => false,
@@ -299,7 +300,8 @@ fn prepare(call: &Call<'_>, part: Part, new: &mut Value, old: &Value) {
     };
     if counts && call.kind.counts_generations() {
         let differs = |key: &String| {
-            key != "metadata" && key != "status" && new.get(key.as_str()) != old.get(key.as_str())
+            let counted = key != "metadata" && (key != "status" || !info.has_status());
+            counted && new.get(key.as_str()) != old.get(key.as_str())
         };
         let keys = new.as_object().into_iter().chain(old.as_object()).flatten().map(|(key, _)| key);
         if keys.into_iter().any(differs) {
@@ -333,7 +335,7 @@ fn ends_deletion(call: &Call<'_>, new: &Value, old: &Value) -> bool {
 
 /// A patched object, checked and with defaults.
 pub(crate) fn recheck(call: &mut Call<'_>, value: Value, strictness: Strictness) -> Result<Value, Status> {
-    let decoded = body::decode(Body::Json(value), Expected::of(call.info()), strictness)?;
+    let decoded = body::decode(Body::Json(value), Expected::of(call.kind), strictness)?;
     call.warnings.extend(decoded.warnings);
     let mut object = decoded.value;
     check_identity(call, &mut object)?;

@@ -65,13 +65,15 @@ pub enum Purpose {
 }
 
 const PLAIN: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const WITHOUT_PROTOBUF: &str = "application/json, application/yaml";
+const JSON_STREAM: &str = "application/json;stream=watch";
 const STREAMS: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
-/// Chooses the form of an answer to a resource's request.
+/// Chooses the form of an answer to a resource's request. `protobuf`: whether objects have a protobuf form.
 ///
 /// # Errors
 /// 406, in upstream's words: one text where no media type is known, another where a known one can't be had.
-pub fn choose(accept: Option<&str>, purpose: Purpose) -> Result<Form, Status> {
+pub fn choose(accept: Option<&str>, purpose: Purpose, protobuf: bool) -> Result<Form, Status> {
     let accept = accept.unwrap_or_default();
     if accept.trim().is_empty() {
         return Ok(Form::JSON);
@@ -100,12 +102,18 @@ pub fn choose(accept: Option<&str>, purpose: Purpose) -> Result<Form, Status> {
         }
         let Some(shape) = range.shape() else { continue };
         // Upstream makes no tables in protobuf.
-        if encoding == Encoding::Protobuf && matches!(shape, Shape::Table(_)) {
+        let made = protobuf || shape != Shape::Whole;
+        if encoding == Encoding::Protobuf && (!made || matches!(shape, Shape::Table(_))) {
             continue;
         }
         return Ok(Form { encoding, shape, pretty: range.pretty });
     }
-    Err(not_acceptable(if purpose == Purpose::Watch { STREAMS } else { PLAIN }))
+    Err(not_acceptable(match (purpose, protobuf) {
+        (Purpose::Watch, true) => STREAMS,
+        (Purpose::Watch, false) => JSON_STREAM,
+        (_, true) => PLAIN,
+        (_, false) => WITHOUT_PROTOBUF,
+    }))
 }
 
 /// Whether a document is to be in `protobuf`, one of its names; none where it can be had neither so nor as JSON.
@@ -207,8 +215,8 @@ mod tests {
 
     #[test]
     fn the_best_range_wins() {
-        let form = |accept: &str| choose(Some(accept), Purpose::Object).unwrap();
-        assert_eq!(choose(None, Purpose::Object).unwrap(), Form::JSON);
+        let form = |accept: &str| choose(Some(accept), Purpose::Object, true).unwrap();
+        assert_eq!(choose(None, Purpose::Object, true).unwrap(), Form::JSON);
         assert_eq!(form("*/*"), Form::JSON);
         assert_eq!(form("application/json;q=0.5,application/yaml").encoding, Encoding::Yaml);
         assert_eq!(form("*/*,application/yaml").encoding, Encoding::Yaml);
@@ -251,7 +259,8 @@ mod tests {
 
     #[test]
     fn refusals_say_what_there_is() {
-        let of = |accept: &str, purpose| choose(Some(accept), purpose).unwrap_err().message().to_owned();
+        let of =
+            |accept: &str, purpose| choose(Some(accept), purpose, true).unwrap_err().message().to_owned();
         assert!(of("text/html", Purpose::Object).starts_with("406: Not Acceptable\n\nAvailable"));
         assert!(
             of("application/json;as=Nothing;v=v1;g=meta.k8s.io", Purpose::Object).starts_with("only the")

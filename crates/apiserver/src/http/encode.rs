@@ -1,11 +1,11 @@
 //! From what a call brings to the bytes of an answer.
 
 use bytes::Bytes;
-use cox_api::{Kind, Listing, Object, Reason, Response, Status, schema};
+use cox_api::{Form, Kind, Listing, Object, Reason, Response, Status, schema};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::accept::{Encoding, Form, Shape};
+use super::accept::{self, Encoding, Shape};
 use super::reply::{Answered, whole};
 use super::table::{self, Include};
 use super::ticket::Ticket;
@@ -26,14 +26,14 @@ pub struct About {
 }
 
 /// Makes the answer.
-pub fn answer(response: Response, form: Form, about: About) -> Answered {
+pub fn answer(response: Response, form: accept::Form, about: About) -> Answered {
     match encode(response, form, about) {
         Ok(answered) => answered,
         Err(status) => refusal(&status, form),
     }
 }
 
-fn encode(response: Response, form: Form, about: About) -> Result<Answered, Status> {
+fn encode(response: Response, form: accept::Form, about: About) -> Result<Answered, Status> {
     match response {
         Response::Object { object, created } => {
             let code = if created { 201 } else { 200 };
@@ -49,7 +49,7 @@ fn not_acceptable(message: String) -> Status {
     Status::new(406, Reason::NotAcceptable, message)
 }
 
-fn one(code: u16, object: &Object, form: Form, about: &About) -> Result<Answered, Status> {
+fn one(code: u16, object: &Object, form: accept::Form, about: &About) -> Result<Answered, Status> {
     if form.shape == Shape::Whole {
         match form.encoding {
             Encoding::Json if !form.pretty => {
@@ -86,16 +86,20 @@ fn one(code: u16, object: &Object, form: Form, about: &About) -> Result<Answered
     Ok(of_value(code, &value, form))
 }
 
-fn protobuf(kind: &dyn Kind, value: &Value) -> Bytes {
-    cox_api::protobuf::encode(kind.info().type_id(), value).into()
+/// Only kinds of the table have protobuf, and only for these it can be chosen.
+pub(super) fn protobuf(kind: &dyn Kind, value: &Value) -> Bytes {
+    match kind.form() {
+        Form::Table(of) => cox_api::protobuf::encode(of, value).into(),
+        Form::Custom(_) => Bytes::new(),
+    }
 }
 
-fn list(listing: Listing, form: Form, about: &About) -> Result<Answered, Status> {
+fn list(listing: Listing, form: accept::Form, about: &About) -> Result<Answered, Status> {
     let Some(kind) = about.kind else { return Err(Status::internal("a list of no kind")) };
     let info = kind.info();
     let value = match form.shape {
         Shape::Whole if form.encoding == Encoding::Json && !form.pretty => {
-            return Ok(splice::list_reply(info, listing));
+            return Ok(splice::list_reply(kind, listing));
         }
         Shape::Whole => {
             let items: Vec<Value> = listing
@@ -103,15 +107,17 @@ fn list(listing: Listing, form: Form, about: &About) -> Result<Answered, Status>
                 .iter()
                 .map(|object| {
                     let mut value = table::value_of(object);
-                    if let Some(value) = value.as_object_mut() {
+                    if !splice::whole_items(kind)
+                        && let Some(value) = value.as_object_mut()
+                    {
                         value.remove("apiVersion");
                         value.remove("kind");
                     }
                     value
                 })
                 .collect();
-            json!({"kind": format!("{}List", info.kind), "apiVersion": info.api_version(),
-                "metadata": splice::list_metadata(&listing), "items": items})
+            json!({"kind": kind.list_kind(), "apiVersion": info.api_version(),
+                "metadata": splice::metadata_of(kind, &listing), "items": items})
         }
         Shape::Metadata(_) => {
             return Err(not_acceptable(format!(
@@ -125,9 +131,9 @@ fn list(listing: Listing, form: Form, about: &About) -> Result<Answered, Status>
     Ok(of_value(200, &value, form))
 }
 
-fn value_answer(code: u16, value: Value, form: Form, about: &About) -> Answered {
+fn value_answer(code: u16, value: Value, form: accept::Form, about: &About) -> Answered {
     if value["kind"] == "Status" {
-        return of_value(code, &value, Form { shape: Shape::Whole, ..form });
+        return of_value(code, &value, accept::Form { shape: Shape::Whole, ..form });
     }
     let value = match form.shape {
         Shape::Whole => value,
@@ -138,7 +144,7 @@ fn value_answer(code: u16, value: Value, form: Form, about: &About) -> Answered 
 }
 
 /// A value in the encoding that was asked for; JSON where it has no protobuf form.
-pub fn of_value(code: u16, value: &Value, form: Form) -> Answered {
+pub fn of_value(code: u16, value: &Value, form: accept::Form) -> Answered {
     match form.encoding {
         Encoding::Json => {
             let mut bytes = if form.pretty {
@@ -157,7 +163,7 @@ pub fn of_value(code: u16, value: &Value, form: Form) -> Answered {
             Some(type_id) => {
                 whole(code, form.encoding.media_type(), cox_api::protobuf::encode(type_id, value))
             }
-            None => of_value(code, value, Form::JSON),
+            None => of_value(code, value, accept::Form::JSON),
         },
     }
 }
@@ -169,8 +175,8 @@ fn type_of(value: &Value) -> Option<schema::TypeId> {
 }
 
 /// A refusal, with the headers that belong to it.
-pub fn refusal(status: &Status, form: Form) -> Answered {
-    let form = Form { shape: Shape::Whole, ..form };
+pub fn refusal(status: &Status, form: accept::Form) -> Answered {
+    let form = accept::Form { shape: Shape::Whole, ..form };
     let mut response = of_value(status.code(), &status.to_value(), form);
     let seconds = status.details().and_then(|details| details["retryAfterSeconds"].as_u64());
     if let Some(seconds) = seconds {

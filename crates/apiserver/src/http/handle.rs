@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cox_api::{Body, Reason, Request, Response, Status, Verb};
+use cox_api::{Body, Reason, Request, Response, Scope, Status, Verb};
 use http::Method;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
@@ -20,11 +20,11 @@ use super::table::Include;
 use super::target::{Query, ResourcePath, decode_percent};
 use super::ticket::Ticket;
 use super::web_socket::Socket;
-use super::{deadline, options, relay, system, warnings, web_socket};
+use super::{deadline, discovery, options, relay, system, warnings, web_socket};
 use crate::auth::{ANONYMOUS, Attributes, Impersonation, UNAUTHENTICATED, User, impersonate};
 use crate::flow::Refused;
 use crate::metrics::Login;
-use crate::registry::{self, Served};
+use crate::registry::Served;
 use crate::server::{ApiServer, Aside};
 
 /// Paths for those who don't say who they are.
@@ -153,7 +153,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
 /// The form of refusals that come before a form was chosen.
 fn fallback_form(headers: &HeaderMap) -> Form {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    let form = accept::choose(accept, Purpose::Object).unwrap_or(Form::JSON);
+    let form = accept::choose(accept, Purpose::Object, true).unwrap_or(Form::JSON);
     Form { shape: accept::Shape::Whole, ..form }
 }
 
@@ -166,7 +166,7 @@ async fn route(
     request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
     if let Some(target) = &info.target
-        && registry::has_version(&target.resource.group, &target.resource.version)
+        && server.serves(&target.resource)
     {
         return on_resource(server, user, target.clone(), &info.query, ticket, request).await;
     }
@@ -249,10 +249,21 @@ async fn on_resource(
     {
         return relay::answer(server, user, target, ticket, request).await;
     }
-    let Some(served) = registry::find(&target.resource) else {
+    let Some(served) = server.find(&target.resource) else {
         authorize_unknown(ticket, user, &target, request.method())?;
+        if !discovery::is_own_group(&target.resource.group) {
+            return Ok(reply::text(404, "404 page not found\n"));
+        }
         return Err(Status::no_such_path());
     };
+    // A custom resource of the cluster isn't found in a namespace.
+    if let Served::Kind(kind) = served
+        && kind.info().scope == Scope::Cluster
+        && target.namespace.is_some()
+        && matches!(kind.form(), cox_api::Form::Custom(_))
+    {
+        return Ok(reply::text(404, "404 page not found\n"));
+    }
     let watching = target.old_watch || query.flag("watch").unwrap_or(false);
     let verb = verb(request.method(), &target, watching)?;
     let socket = if verb == Verb::Watch { Socket::of(&mut request) } else { None };
@@ -292,7 +303,7 @@ async fn on_served(
     // What is selected counts for the rights of nodes.
     call.options.field_selector = query.get("fieldSelector").map(str::to_owned);
     ticket.authorize(&Attributes::call(user, &call))?;
-    let form = accept::choose(request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()), purpose)?;
+    let form = accept::choose(accepted(&request), purpose, served.has_protobuf())?;
     call.options = options::parse(verb, query)?;
     // Server-side apply has no default: who applies has to say who they are.
     let applies = header(request.headers(), &CONTENT_TYPE).starts_with("application/apply-patch");
@@ -315,7 +326,7 @@ async fn on_named_watch(
     ticket: &Ticket,
     request: http::Request<Incoming>,
 ) -> Result<Answered, Status> {
-    let Some(served) = registry::find(&target.resource) else { return Err(Status::no_such_path()) };
+    let Some(served) = server.find(&target.resource) else { return Err(Status::no_such_path()) };
     let mut call = Request::new(Verb::Watch, target.resource.clone());
     call.namespace = target.namespace;
     call.name = Some(name.to_owned());
@@ -323,8 +334,7 @@ async fn on_named_watch(
     call.options.field_selector = query.get("fieldSelector").map(str::to_owned);
     ticket.authorize(&Attributes::call(user, &call))?;
     call.options = options::parse(Verb::Watch, query)?;
-    let form =
-        accept::choose(request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()), Purpose::Watch)?;
+    let form = accept::choose(accepted(&request), Purpose::Watch, served.has_protobuf())?;
     finish(server, user, call, served, form, Include::parse(query.get("includeObject"))?, ticket).await
 }
 
@@ -372,6 +382,10 @@ async fn finish(
         }
     }
     Ok(answered)
+}
+
+fn accepted(request: &http::Request<Incoming>) -> Option<&str> {
+    request.headers().get(ACCEPT).and_then(|value| value.to_str().ok())
 }
 
 /// A resource that isn't served: whether it may be asked for comes first.

@@ -1,7 +1,7 @@
 //! JSON of objects, spliced: whole, as an item of a list, and without a resourceVersion where there is none yet.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use cox_api::{KindInfo, Listing, Object};
+use cox_api::{Form, Kind, Listing, Object};
 use futures::stream::{self, BoxStream, StreamExt};
 
 use super::reply::{Answered, pieces};
@@ -71,15 +71,31 @@ pub fn list_metadata(listing: &Listing) -> serde_json::Value {
     metadata.into()
 }
 
+/// Whether items of lists say what they are; those of custom resources do.
+pub fn whole_items(kind: &dyn Kind) -> bool {
+    matches!(kind.form(), Form::Custom(_))
+}
+
+/// The `metadata` of a list of a kind; of custom resources, it always says how to go on.
+pub fn metadata_of(kind: &dyn Kind, listing: &Listing) -> serde_json::Value {
+    let mut metadata = list_metadata(listing);
+    if whole_items(kind) && listing.continue_token.is_none() {
+        metadata["continue"] = "".into();
+    }
+    metadata
+}
+
 /// A list: its bytes are put together while they are sent.
-pub fn list(info: &KindInfo, listing: Listing) -> (BoxStream<'static, Bytes>, u64) {
+pub fn list(kind: &dyn Kind, listing: Listing) -> (BoxStream<'static, Bytes>, u64) {
+    let as_items = !whole_items(kind);
     let head = format!(
-        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
-        info.kind,
-        info.api_version(),
-        list_metadata(&listing)
+        "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
+        kind.list_kind(),
+        kind.info().api_version(),
+        metadata_of(kind, &listing)
     );
     let commas = listing.items.len().saturating_sub(1);
+    let item_len = if as_items { item_len } else { Object::json_len };
     let length = head.len() + listing.items.iter().map(item_len).sum::<usize>() + commas + 3;
     let mut head = Some(head);
     let mut items = listing.items.into_iter();
@@ -100,7 +116,7 @@ pub fn list(info: &KindInfo, listing: Listing) -> (BoxStream<'static, Bytes>, u6
                         out.put_u8(b',');
                     }
                     first = false;
-                    write_object(&object, true, &mut out);
+                    write_object(&object, as_items, &mut out);
                 }
                 None => {
                     over = true;
@@ -115,8 +131,8 @@ pub fn list(info: &KindInfo, listing: Listing) -> (BoxStream<'static, Bytes>, u6
 }
 
 /// A list as an answer.
-pub fn list_reply(info: &KindInfo, listing: Listing) -> Answered {
-    let (stream, length) = list(info, listing);
+pub fn list_reply(kind: &dyn Kind, listing: Listing) -> Answered {
+    let (stream, length) = list(kind, listing);
     pieces("application/json", stream, Some(length))
 }
 
@@ -146,12 +162,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_is_as_long_as_it_says() {
-        let info = cox_api::kinds::by_kind("", "v1", "Pod").unwrap().info();
+        let kind = cox_api::kinds::by_kind("", "v1", "Pod").unwrap();
         for count in [0usize, 1, 2, 5000] {
             let items = (0..count).map(|at| made(&format!("p{at}"), at as u64 + 1)).collect();
             let listing =
                 Listing { items, revision: 7, continue_token: Some("t".into()), remaining: Some(3) };
-            let (stream, length) = list(info, listing);
+            let (stream, length) = list(kind, listing);
             let bytes: Vec<u8> = stream.collect::<Vec<Bytes>>().await.concat();
             assert_eq!(bytes.len() as u64, length);
             let value: Value = serde_json::from_slice(&bytes).unwrap();

@@ -43,24 +43,25 @@ pub(super) async fn answer(
     let parts: Vec<&str> = if trimmed.is_empty() { Vec::new() } else { trimmed.split('/').collect() };
     let query = request.uri().query().unwrap_or_default();
     let answered = match parts.as_slice() {
-        [] => document(&json!({"paths": paths()})),
+        [] => document(&json!({"paths": paths(server)})),
         [probe, rest @ ..] if health::PROBES.contains(probe) => {
             health::answer(server, probe, &rest.join("/"), &Query::parse(query)).unwrap_or_else(not_found)
         }
         ["version"] => document(&version()),
         ["metrics"] => metrics(server),
-        ["api"] => by_form(&accept, true, &connection.address)?,
-        ["apis"] => by_form(&accept, false, &connection.address)?,
-        ["api", version] => {
-            in_form(&accept, discovery::resource_list("", version).ok_or_else(Status::no_such_path)?)?
-        }
-        ["apis", group] => match discovery::group(group) {
+        ["api"] => by_form(server, &accept, true, &connection.address)?,
+        ["apis"] => by_form(server, &accept, false, &connection.address)?,
+        ["api", version] => in_form(
+            &accept,
+            discovery::resource_list(server.definitions(), "", version).ok_or_else(Status::no_such_path)?,
+        )?,
+        ["apis", group] => match discovery::group(server.definitions(), group) {
             Some(value) => in_form(&accept, value)?,
             None => not_found(),
         },
-        ["apis", group, version] => match discovery::resource_list(group, version) {
+        ["apis", group, version] => match discovery::resource_list(server.definitions(), group, version) {
             Some(value) => in_form(&accept, value)?,
-            None if discovery::has_group(group) => return Err(Status::no_such_path()),
+            None if discovery::is_own_group(group) => return Err(Status::no_such_path()),
             None => not_found(),
         },
         ["openapi", "v3"] => tagged(&request, &openapi::v3_index()),
@@ -77,6 +78,7 @@ pub(super) async fn answer(
             answered.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
             answered
         }
+        ["apis", group, ..] if !discovery::is_own_group(group) => not_found(),
         ["api" | "apis", ..] => return Err(Status::no_such_path()),
         _ => not_found(),
     };
@@ -93,7 +95,7 @@ fn not_found() -> Answered {
 
 /// A document in the encoding that the client asked for.
 fn in_form(accept: &str, value: Value) -> Result<Answered, Status> {
-    let form = accept::choose(Some(accept), Purpose::Object)?;
+    let form = accept::choose(Some(accept), Purpose::Object, true)?;
     Ok(encode::of_value(200, &value, Form { shape: Shape::Whole, ..form }))
 }
 
@@ -118,12 +120,12 @@ fn tagged_bytes(request: &http::Request<Incoming>, media_type: &'static str, byt
 }
 
 /// `/api` and `/apis`: plain, or everything at once where the client knows how to read it.
-fn by_form(accept: &str, core: bool, address: &str) -> Result<Answered, Status> {
+fn by_form(server: &ApiServer, accept: &str, core: bool, address: &str) -> Result<Answered, Status> {
     for range in accept.split(',').map(str::trim) {
         let parts: Vec<&str> = range.split(';').map(str::trim).collect();
         let aggregated = ["application/json", "as=APIGroupDiscoveryList", "g=apidiscovery.k8s.io", "v=v2"];
         if aggregated.iter().all(|part| parts.contains(part)) {
-            let value = discovery::aggregated(core);
+            let value = discovery::aggregated(server.definitions(), core);
             let bytes = value.to_string();
             let tag = discovery::etag(bytes.as_bytes());
             let mut answered = whole(200, "application/json", bytes);
@@ -140,7 +142,10 @@ fn by_form(accept: &str, core: bool, address: &str) -> Result<Answered, Status> 
             break;
         }
     }
-    in_form(accept, if core { discovery::api_versions(address) } else { discovery::group_list() })
+    in_form(
+        accept,
+        if core { discovery::api_versions(address) } else { discovery::group_list(server.definitions()) },
+    )
 }
 
 fn version() -> Value {
@@ -160,10 +165,10 @@ fn issuer(server: &ApiServer) -> Value {
         "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["ES256"]})
 }
 
-fn paths() -> Vec<String> {
+fn paths(server: &ApiServer) -> Vec<String> {
     let mut paths: Vec<String> =
         ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis"].map(str::to_owned).into();
-    if let Value::Array(groups) = &discovery::group_list()["groups"] {
+    if let Value::Array(groups) = &discovery::group_list(server.definitions())["groups"] {
         for group in groups {
             paths.push(format!("/apis/{}", group["name"].as_str().unwrap_or_default()));
             for version in group["versions"].as_array().into_iter().flatten() {

@@ -1,6 +1,6 @@
 //! A watch on the wire: one event after the other, as JSON lines or as protobuf frames.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use cox_api::call::Watch;
 use cox_api::{Kind, Status, WatchEvent, WatchKind};
 use futures::StreamExt;
@@ -68,9 +68,7 @@ impl Writer {
                 out.put_slice(b"}\n");
             }
             (Some(object), Shape::Whole, Encoding::Protobuf) => {
-                let bytes = object.protobuf_or(|object| {
-                    Bytes::from(cox_api::protobuf::encode(kind.info().type_id(), &object.value()))
-                });
+                let bytes = object.protobuf_or(|object| super::encode::protobuf(kind, &object.value()));
                 out.put_slice(&cox_api::protobuf::watch_frame(word, bytes));
             }
             (Some(object), ..) => self.put(word, &self.shaped(kind, &object.value()), out),

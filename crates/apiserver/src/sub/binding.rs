@@ -16,7 +16,7 @@ use crate::core::update::{Changed, Owners, change, check_uid};
 fn expected() -> Result<Expected<'static>, Status> {
     let type_id = schema::type_of("", "v1", "Binding")
         .ok_or_else(|| Status::internal("the schema table has no Binding"))?;
-    Ok(Expected { group: "", version: "v1", kind: "Binding", type_id })
+    Ok(Expected::of_type("", "v1", "Binding", type_id))
 }
 
 /// `pods/NAME/binding`.

@@ -33,7 +33,7 @@ impl Special for EvictionOf {
     async fn call(&self, call: &mut Call<'_>, _: Verb, body: Body) -> Result<Response, Status> {
         let type_id = schema::type_of("policy", "v1", "Eviction")
             .ok_or_else(|| Status::internal("the schema table has no Eviction"))?;
-        let expected = Expected { group: "policy", version: "v1", kind: "Eviction", type_id };
+        let expected = Expected::of_type("policy", "v1", "Eviction", type_id);
         let strictness = body::strictness(call.options, "CreateOptions")?;
         let decoded = body::decode(body, expected, strictness)?;
         call.warnings.extend(decoded.warnings);

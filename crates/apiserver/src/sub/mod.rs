@@ -23,8 +23,7 @@ pub(crate) trait Special: Send + Sync {
 
 /// Subresources with ways of their own: group, plural (`*`: any of the group), name.
 pub(crate) static SPECIAL: &[(&str, &str, &str, &dyn Special)] = &[
-    ("", "replicationcontrollers", "scale", &scale::ScaleOf),
-    ("apps", "*", "scale", &scale::ScaleOf),
+    ("*", "*", "scale", &scale::ScaleOf),
     ("", "pods", "binding", &binding::BindingOf),
     ("", "pods", "eviction", &eviction::EvictionOf),
     ("", "serviceaccounts", "token", &token::TokenOf),

@@ -28,8 +28,7 @@ impl Special for TokenOf {
     async fn call(&self, call: &mut Call<'_>, _: Verb, body: Body) -> Result<Response, Status> {
         let type_id = schema::type_of("authentication.k8s.io", "v1", "TokenRequest")
             .ok_or_else(|| Status::internal("the schema table has no TokenRequest"))?;
-        let expected =
-            Expected { group: "authentication.k8s.io", version: "v1", kind: "TokenRequest", type_id };
+        let expected = Expected::of_type("authentication.k8s.io", "v1", "TokenRequest", type_id);
         let strictness = body::strictness(call.options, "CreateOptions")?;
         let decoded = body::decode(body, expected, strictness)?;
         call.warnings.extend(decoded.warnings);

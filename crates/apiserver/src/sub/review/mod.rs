@@ -28,7 +28,7 @@ fn decode(
     }
     let type_id = schema::type_of(info.group, info.version, info.kind)
         .ok_or_else(|| Status::internal(format!("the schema table has no {}", info.kind)))?;
-    let expected = Expected { group: info.group, version: info.version, kind: info.kind, type_id };
+    let expected = Expected::of_type(info.group, info.version, info.kind, type_id);
     let strictness = body::strictness(asked.options, "CreateOptions")?;
     let decoded = body::decode(body, expected, strictness)?;
     warnings.extend(decoded.warnings);
