@@ -106,7 +106,10 @@ fn standard(text: &str) -> Result<String, String> {
                 }
             }
             other => {
-                return Err(format!("unrecognized character in action: U+{:04X} '{other}'", u32::from(other)));
+                return Err(format!(
+                    "unrecognized character in action: U+{:04X} '{other}'",
+                    u32::from(other)
+                ));
             }
         }
     }

@@ -3,12 +3,15 @@
 //!
 //! Building a document takes milliseconds and megabytes: servers keep the bytes, not the value.
 
+mod custom;
 mod gnostic;
 mod paths;
 mod prose;
 mod schemas;
 
 use serde_json::{Map, Value, json};
+
+pub use custom::Custom;
 
 use crate::kind::KindInfo;
 use crate::kinds;
@@ -18,13 +21,13 @@ use prose::Prose;
 use schemas::{Flavor, Schemas};
 
 /// The document of `/openapi/v3`: paths, and where to get each with the hash of its content.
-pub fn v3_index() -> Value {
+pub fn v3_index(custom: &[Custom]) -> Value {
     let mut paths = Map::new();
-    for info in infos() {
+    for info in infos().chain(custom.iter().map(|kind| kind.info)) {
         let path = paths::root(info.group, info.version);
         let key = path.trim_start_matches('/').to_owned();
         if !paths.contains_key(&key) {
-            let hash = hash(info.group, info.version);
+            let hash = hash(info.group, info.version, custom);
             paths.insert(key, json!({"serverRelativeURL": format!("/openapi/v3{path}?hash={hash}")}));
         }
     }
@@ -32,14 +35,15 @@ pub fn v3_index() -> Value {
 }
 
 /// The document of a group and version (`/openapi/v3/apis/apps/v1`), where it is served.
-pub fn v3(group: &str, version: &str) -> Option<Value> {
-    let served: Vec<&KindInfo> =
-        infos().filter(|info| info.group == group && info.version == version).collect();
-    if served.is_empty() {
+pub fn v3(group: &str, version: &str, custom: &[Custom]) -> Option<Value> {
+    let here = |info: &KindInfo| info.group == group && info.version == version;
+    let served: Vec<&'static KindInfo> = infos().filter(|info| here(info)).collect();
+    let custom: Vec<&Custom> = custom.iter().filter(|kind| here(kind.info)).collect();
+    if served.is_empty() && custom.is_empty() {
         return None;
     }
     let prose = Prose::unpack();
-    let (paths, schemas) = build(Flavor::V3, &prose, Some((group, version)), &served);
+    let (paths, schemas) = build(Flavor::V3, &prose, Some((group, version)), &served, &custom);
     Some(json!({
         "openapi": "3.0.0",
         "info": info(),
@@ -55,7 +59,7 @@ pub fn v3(group: &str, version: &str) -> Option<Value> {
 }
 
 /// The hash that `/openapi/v3` gives for a group and version: it changes when the document does.
-pub fn hash(group: &str, version: &str) -> String {
+pub fn hash(group: &str, version: &str, custom: &[Custom]) -> String {
     let mut hash = schema::DIGEST;
     let mut mix = |text: &str| {
         for byte in text.bytes() {
@@ -66,14 +70,17 @@ pub fn hash(group: &str, version: &str) -> String {
     for info in infos().filter(|info| info.group == group && info.version == version) {
         mix(&format!("{info:?}"));
     }
+    for kind in custom.iter().filter(|kind| kind.info.group == group && kind.info.version == version) {
+        mix(&format!("{:?}{}", kind.info, kind.schema));
+    }
     format!("{hash:016X}")
 }
 
 /// The document of `/openapi/v2`.
 pub fn v2() -> Value {
     let prose = Prose::unpack();
-    let served: Vec<&KindInfo> = infos().collect();
-    let (paths, schemas) = build(Flavor::V2, &prose, None, &served);
+    let served: Vec<&'static KindInfo> = infos().collect();
+    let (paths, schemas) = build(Flavor::V2, &prose, None, &served, &[]);
     json!({
         "swagger": "2.0",
         "info": info(),
@@ -104,7 +111,8 @@ fn build<'a>(
     flavor: Flavor,
     prose: &'a Prose,
     group_version: Option<(&'a str, &'a str)>,
-    served: &[&KindInfo],
+    served: &[&'static KindInfo],
+    custom: &[&Custom],
 ) -> (Value, Value) {
     let mut schemas = Schemas::new(flavor, prose, group_version);
     // What every answer may be besides the kinds themselves.
@@ -113,9 +121,15 @@ fn build<'a>(
             schemas.reference(of);
         }
     }
+    for kind in custom {
+        kind.describe(&mut schemas);
+    }
     let mut paths = Paths::new(flavor, &mut schemas);
     for info in served {
-        paths.add(info);
+        paths.add(info, None);
+    }
+    for kind in custom {
+        paths.add(kind.info, Some(&kind.names()));
     }
     (paths.finish(), schemas.finish())
 }

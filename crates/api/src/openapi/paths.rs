@@ -68,6 +68,29 @@ pub struct Paths<'a, 'b> {
     out: Map<String, Value>,
 }
 
+/// A schema of the document.
+#[derive(Clone)]
+enum Named {
+    /// Of a type of the table.
+    Type(TypeId),
+    /// Of a custom resource, by its name in the document.
+    Custom(String),
+}
+
+impl Named {
+    fn of(of: TypeId) -> Named {
+        Named::Type(of)
+    }
+}
+
+/// What a kind of a definition and its lists are called in a document.
+pub struct CustomNames {
+    /// `com.example.v1.Widget`
+    pub own: String,
+    /// `com.example.v1.WidgetList`
+    pub list: String,
+}
+
 /// What an operation is about.
 struct Operation<'k> {
     /// As in OpenAPI.
@@ -83,9 +106,9 @@ struct Operation<'k> {
     gvk: (&'k str, &'k str, &'k str),
     parameters: &'static [Parameter],
     /// The type of the body; whether one must be there.
-    body: Option<(TypeId, bool)>,
+    body: Option<(Named, bool)>,
     /// The type of the answer; text where there is none.
-    answer: Option<TypeId>,
+    answer: Option<Named>,
     media_types: &'static [&'static str],
     /// Whether something may be made or accepted, besides `200`.
     codes: &'static [&'static str],
@@ -103,7 +126,7 @@ impl<'a, 'b> Paths<'a, 'b> {
     }
 
     /// Adds the paths of a kind.
-    pub fn add(&mut self, info: &KindInfo) {
+    pub fn add(&mut self, info: &'static KindInfo, custom: Option<&CustomNames>) {
         let root = root(info.group, info.version);
         let namespaced = info.scope == Scope::Namespaced;
         let collection = if namespaced {
@@ -113,7 +136,7 @@ impl<'a, 'b> Paths<'a, 'b> {
         };
         let item = format!("{collection}/{{name}}");
         for verb in info.verbs {
-            let Some(operation) = of_kind(info, verb) else { continue };
+            let Some(operation) = of_kind(info, verb, custom) else { continue };
             let path =
                 if matches!(*verb, "list" | "create" | "deletecollection") { &collection } else { &item };
             self.put(path, &operation);
@@ -125,10 +148,17 @@ impl<'a, 'b> Paths<'a, 'b> {
         for sub in info.subresources {
             let path = format!("{item}/{}", sub.name);
             for verb in sub.verbs {
-                if let Some(operation) = of_subresource(info, sub, verb) {
+                if let Some(operation) = of_subresource(info, sub, verb, custom) {
                     self.put(&path, &operation);
                 }
             }
+        }
+    }
+
+    fn reference(&mut self, of: &Named) -> Value {
+        match of {
+            Named::Type(of) => self.schemas.reference(*of),
+            Named::Custom(name) => self.flavor.reference(name),
         }
     }
 
@@ -173,15 +203,21 @@ impl<'a, 'b> Paths<'a, 'b> {
             json!(content)
         };
         let patches = operation.method == "patch";
-        if let Some((of, required)) = operation.body {
-            let schema = self.schemas.reference(of);
+        // Custom resources know no strategic merge.
+        let custom_body = matches!(operation.answer, Some(Named::Custom(_)));
+        if let Some((of, required)) = &operation.body {
+            let (schema, required) = (self.reference(of), *required);
             match self.flavor {
                 Flavor::V2 => {
                     parameters
                         .push(json!({"in": "body", "name": "body", "required": required, "schema": schema}));
                 }
                 Flavor::V3 => {
-                    let media_types: &[&str] = if patches { &MEDIA_TYPES_PATCH } else { &["*/*"] };
+                    let media_types: &[&str] = match (patches, custom_body) {
+                        (true, true) => &MEDIA_TYPES_PATCH[..3],
+                        (true, false) => &MEDIA_TYPES_PATCH,
+                        _ => &["*/*"],
+                    };
                     let mut body = json!({"content": content(schema, media_types)});
                     if required {
                         body["required"] = true.into();
@@ -190,8 +226,8 @@ impl<'a, 'b> Paths<'a, 'b> {
                 }
             }
         }
-        let schema = match operation.answer {
-            Some(of) => self.schemas.reference(of),
+        let schema = match &operation.answer {
+            Some(of) => self.reference(of),
             None => json!({"type": "string"}),
         };
         let mut responses = json!({"401": {"description": "Unauthorized"}});
@@ -228,10 +264,13 @@ pub fn root(group: &str, version: &str) -> String {
     if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") }
 }
 
-fn of_kind<'k>(info: &KindInfo, verb: &str) -> Option<Operation<'k>> {
-    let own = type_of(info.group, info.version, info.kind);
-    let list = || type_of(info.group, info.version, &format!("{}List", info.kind));
-    let status = type_of("", "v1", "Status");
+fn of_kind<'k>(info: &'static KindInfo, verb: &str, custom: Option<&CustomNames>) -> Option<Operation<'k>> {
+    let own = own(info, custom);
+    let list = || match custom {
+        Some(names) => Some(Named::Custom(names.list.clone())),
+        None => type_of(info.group, info.version, &format!("{}List", info.kind)).map(Named::of),
+    };
+    let status = type_of("", "v1", "Status").map(Named::of);
     let (method, action, word) = words(verb)?;
     let namespaced = if info.scope == Scope::Namespaced { "Namespaced" } else { "" };
     let collection = if verb == "deletecollection" { "Collection" } else { "" };
@@ -239,15 +278,14 @@ fn of_kind<'k>(info: &KindInfo, verb: &str) -> Option<Operation<'k>> {
     {
         "get" => (&[], None, own, &["200"]),
         "list" => (LIST, None, list(), &["200"]),
-        "create" => (WRITE, own.map(|of| (of, true)), own, &["200", "201", "202"]),
-        "update" => (WRITE, own.map(|of| (of, true)), own, &["200", "201"]),
+        "create" => (WRITE, own.clone().map(|of| (of, true)), own, &["200", "201", "202"]),
+        "update" => (WRITE, own.clone().map(|of| (of, true)), own, &["200", "201"]),
         "patch" => (PATCH, patch().map(|of| (of, true)), own, &["200", "201"]),
         "delete" => (DELETE, delete_options().map(|of| (of, false)), status, &["200", "202"]),
         "deletecollection" => (LIST, delete_options().map(|of| (of, false)), status, &["200"]),
         _ => return None,
     };
-    // The table has the names for as long as the program runs.
-    let gvk = own?.gvk()?;
+    let gvk = (info.group, info.version, info.kind);
     Some(Operation {
         method,
         action,
@@ -263,12 +301,26 @@ fn of_kind<'k>(info: &KindInfo, verb: &str) -> Option<Operation<'k>> {
     })
 }
 
-fn of_subresource<'k>(info: &KindInfo, sub: &Subresource, verb: &str) -> Option<Operation<'k>> {
-    let parent = type_of(info.group, info.version, info.kind)?.gvk()?;
+/// The type of a kind's objects.
+fn own(info: &KindInfo, custom: Option<&CustomNames>) -> Option<Named> {
+    match custom {
+        Some(names) => Some(Named::Custom(names.own.clone())),
+        None => type_of(info.group, info.version, info.kind).map(Named::of),
+    }
+}
+
+fn of_subresource<'k>(
+    info: &'static KindInfo,
+    sub: &Subresource,
+    verb: &str,
+    custom: Option<&CustomNames>,
+) -> Option<Operation<'k>> {
+    let parent = (info.group, info.version, info.kind);
     let group = if sub.version.is_empty() { info.group } else { sub.group };
     let version = if sub.version.is_empty() { info.version } else { sub.version };
-    let own = type_of(group, version, sub.kind);
-    let gvk = own.and_then(TypeId::gvk).unwrap_or(parent);
+    let of_table = type_of(group, version, sub.kind);
+    let gvk = of_table.and_then(TypeId::gvk).unwrap_or(parent);
+    let own = if sub.kind == info.kind { own(info, custom) } else { of_table.map(Named::of) };
     let (method, action, word) = words(verb)?;
     let namespaced = if info.scope == Scope::Namespaced { "Namespaced" } else { "" };
     let mut operation = Operation {
@@ -280,7 +332,7 @@ fn of_subresource<'k>(info: &KindInfo, sub: &Subresource, verb: &str) -> Option<
         gvk,
         parameters: &[],
         body: None,
-        answer: own,
+        answer: own.clone(),
         media_types: &MEDIA_TYPES,
         codes: &["200"],
     };
@@ -293,7 +345,7 @@ fn of_subresource<'k>(info: &KindInfo, sub: &Subresource, verb: &str) -> Option<
         }
         return Some(operation);
     }
-    type Parts = (&'static [Parameter], Option<(TypeId, bool)>, &'static [&'static str]);
+    type Parts = (&'static [Parameter], Option<(Named, bool)>, &'static [&'static str]);
     let parts: Parts = match verb {
         "get" => (&[], None, &["200"]),
         "create" => (WRITE, own.map(|of| (of, true)), &["200", "201", "202"]),
@@ -330,12 +382,12 @@ fn connect_word(verb: &str) -> Option<&'static str> {
     })
 }
 
-fn patch() -> Option<TypeId> {
-    type_named(&format!("{META}.Patch"))
+fn patch() -> Option<Named> {
+    type_named(&format!("{META}.Patch")).map(Named::of)
 }
 
-fn delete_options() -> Option<TypeId> {
-    type_named(&format!("{META}.DeleteOptions"))
+fn delete_options() -> Option<Named> {
+    type_named(&format!("{META}.DeleteOptions")).map(Named::of)
 }
 
 fn parameter(flavor: Flavor, place: &str, (name, ty, description): Parameter) -> Value {

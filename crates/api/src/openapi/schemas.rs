@@ -51,6 +51,16 @@ impl<'a> Schemas<'a> {
         self.flavor.reference(of.name())
     }
 
+    /// Which OpenAPI the document is in.
+    pub fn flavor(&self) -> Flavor {
+        self.flavor
+    }
+
+    /// Adds a schema that isn't of a type of the table.
+    pub fn put(&mut self, name: String, schema: Value) {
+        self.known.insert(name, schema);
+    }
+
     /// The schemas of everything that was referred to.
     pub fn finish(mut self) -> Value {
         while let Some(of) = self.wanted.pop_first() {

@@ -23,7 +23,7 @@ fn references(value: &Value, out: &mut BTreeSet<String>) {
 
 #[test]
 fn every_document_of_the_index_is_there_and_whole() {
-    let index = v3_index();
+    let index = v3_index(&[]);
     let paths = index["paths"].as_object().expect("paths");
     assert!(paths.contains_key("api/v1") && paths.contains_key("apis/apps/v1"));
     assert!(
@@ -52,12 +52,12 @@ fn every_document_of_the_index_is_there_and_whole() {
             assert!(open || schema.get("type").or(schema.get("oneOf")).is_some(), "{path}: {name}");
         }
     }
-    assert_eq!(v3("nothing", "v1"), None);
+    assert_eq!(v3("nothing", "v1", &[]), None);
 }
 
 #[test]
 fn schemas_say_what_the_table_knows() {
-    let document = v3("", "v1").expect("a document");
+    let document = v3("", "v1", &[]).expect("a document");
     let schemas = &document["components"]["schemas"];
     let property = |of: &str, field: &str| {
         let mut property = schemas[format!("io.k8s.api.core.v1.{of}")]["properties"][field].clone();
@@ -90,7 +90,7 @@ fn schemas_say_what_the_table_knows() {
 
 #[test]
 fn writes_take_field_validation() {
-    let document = v3("apps", "v1").expect("a document");
+    let document = v3("apps", "v1", &[]).expect("a document");
     let item = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"];
     let collection = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments"];
     for operation in [&item["patch"], &item["put"], &collection["post"]] {

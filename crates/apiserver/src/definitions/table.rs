@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use cox_api::custom::intern::Full;
 use cox_api::custom::{CustomKind, Version};
+use cox_api::openapi::Custom;
 use cox_api::{Kind, KindInfo};
 use parking_lot::RwLock;
 use serde_json::Value;
@@ -22,6 +23,8 @@ pub(crate) struct Definitions(RwLock<Tables>);
 struct Tables {
     served: BTreeMap<Name, &'static CustomKind>,
     rules: BTreeMap<Name, Arc<Rules>>,
+    /// As the definitions have them.
+    schemas: BTreeMap<Name, Arc<Value>>,
     /// Every name that was ever served: a kind stands for its name as long as the process lives.
     known: BTreeMap<Name, &'static CustomKind>,
 }
@@ -67,6 +70,17 @@ impl Definitions {
         let tables = self.0.read();
         let name = (info.group.to_owned(), info.version.to_owned(), info.plural.to_owned());
         tables.rules.get(&name).cloned()
+    }
+
+    /// All kinds that are served, as OpenAPI shows them.
+    pub fn documents(&self) -> Vec<Custom> {
+        let tables = self.0.read();
+        let schemas = tables.served.iter().map(|(name, kind)| Custom {
+            info: kind.info(),
+            list_kind: kind.list_kind(),
+            schema: tables.schemas.get(name).map_or(Value::Null, |schema| Value::clone(schema)),
+        });
+        schemas.collect()
     }
 
     /// Serves the versions of an accepted definition, and no others of it.
@@ -118,6 +132,8 @@ impl Definitions {
             } else {
                 tables.rules.insert(name_of(version), Arc::new(rules));
             }
+            let schema = version["schema"]["openAPIV3Schema"].clone();
+            tables.schemas.insert(name_of(version), Arc::new(schema));
             if version["served"] == true {
                 tables.served.insert(name_of(version), kind);
             }
@@ -127,6 +143,10 @@ impl Definitions {
 
     /// Serves a definition no longer.
     pub fn forget(&self, group: &str, plural: &str) {
-        self.0.write().served.retain(|(known, _, known_plural), _| known != group || known_plural != plural);
+        let mut tables = self.0.write();
+        let other = |(known, _, known_plural): &Name| known != group || known_plural != plural;
+        tables.served.retain(|name, _| other(name));
+        tables.rules.retain(|name, _| other(name));
+        tables.schemas.retain(|name, _| other(name));
     }
 }

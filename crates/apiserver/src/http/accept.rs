@@ -229,7 +229,8 @@ mod tests {
         let table = ";as=Table;v=v1;g=meta.k8s.io";
         let falls_back = form(&format!("application/vnd.kubernetes.protobuf{table},application/json{table}"));
         assert_eq!((falls_back.encoding, falls_back.shape), (Encoding::Json, Shape::Table("v1")));
-        let alone = choose(Some(&format!("application/vnd.kubernetes.protobuf{table}")), Purpose::Collection);
+        let alone =
+            choose(Some(&format!("application/vnd.kubernetes.protobuf{table}")), Purpose::Collection, true);
         assert_eq!(alone.unwrap_err().code(), 406);
         assert_eq!(form("application/vnd.kubernetes.protobuf,application/json").encoding, Encoding::Protobuf);
     }
@@ -252,7 +253,7 @@ mod tests {
             "q=-1", "q=nan", "as=Table", "v=v1", "g=meta.k8s.io", "=", " ", "/", "é", "stream=watch", "text/html",
         ]), 0..16)) {
             for purpose in [Purpose::Object, Purpose::Collection, Purpose::Watch] {
-                let _ = choose(Some(&pieces.concat()), purpose);
+                let _ = choose(Some(&pieces.concat()), purpose, true);
             }
         }
     }

@@ -64,9 +64,11 @@ pub(super) async fn answer(
             None if discovery::is_own_group(group) => return Err(Status::no_such_path()),
             None => not_found(),
         },
-        ["openapi", "v3"] => tagged(&request, &openapi::v3_index()),
-        ["openapi", "v3", "api", version] => of_option(&request, openapi::v3("", version)),
-        ["openapi", "v3", "apis", group, version] => of_option(&request, openapi::v3(group, version)),
+        ["openapi", "v3"] => tagged(&request, &openapi::v3_index(&server.definitions().documents())),
+        ["openapi", "v3", "api", version] => of_option(&request, openapi::v3("", version, &[])),
+        ["openapi", "v3", "apis", group, version] => {
+            of_option(&request, openapi::v3(group, version, &server.definitions().documents()))
+        }
         ["openapi", "v2"] => match accept::prefers(&accept, &OPENAPI_V2) {
             Some(true) => tagged_bytes(&request, OPENAPI_V2[0], openapi::v2_protobuf()),
             Some(false) => tagged(&request, &openapi::v2()),

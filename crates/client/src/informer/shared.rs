@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 
 use cox_api::{Object, Resource};
-use cox_env::{Env, Latest};
+use cox_env::{Env, Latest, Task};
 use parking_lot::{Mutex, RwLock};
 
 use super::changes::Mailbox;
@@ -20,7 +20,13 @@ use crate::kind::{Key, Kind, resource_of};
 pub struct SharedInformers {
     client: Client,
     env: Env,
-    known: Arc<Mutex<BTreeMap<(Resource, Scope), Informed>>>,
+    known: Arc<Mutex<BTreeMap<(Resource, Scope), Running>>>,
+}
+
+/// An informer, and what keeps it in step.
+struct Running {
+    informed: Informed,
+    task: Task<()>,
 }
 
 impl SharedInformers {
@@ -42,8 +48,8 @@ impl SharedInformers {
     /// The informer of a resource whose type isn't known here.
     pub fn resource(&self, resource: Resource, scope: Scope) -> Informed {
         let mut known = self.known.lock();
-        if let Some(informed) = known.get(&(resource.clone(), scope.clone())) {
-            return informed.clone();
+        if let Some(running) = known.get(&(resource.clone(), scope.clone())) {
+            return running.informed.clone();
         }
         let informed = Informed(Arc::new(Inner {
             resource: resource.clone(),
@@ -51,14 +57,25 @@ impl SharedInformers {
             watchers: Mutex::default(),
             progress: Latest::new(Progress::default()),
         }));
-        known.insert((resource, scope.clone()), informed.clone());
-        self.env.spawn(reflector::run(informed.clone(), scope, self.client.clone(), self.env.clone()));
+        let run = reflector::run(informed.clone(), scope.clone(), self.client.clone(), self.env.clone());
+        let task = self.env.spawn(run);
+        known.insert((resource, scope), Running { informed: informed.clone(), task });
         informed
+    }
+
+    /// Ends the informer of a resource that is no longer served: what it held is gone for its watchers.
+    pub fn forget(&self, resource: &Resource, scope: &Scope) {
+        let running = self.known.lock().remove(&(resource.clone(), scope.clone()));
+        if let Some(running) = running {
+            running.task.abort();
+            running.informed.0.replace(Vec::new());
+        }
     }
 
     /// Waits until every informer asked for so far has seen its first list.
     pub async fn synced(&self) {
-        let known: Vec<Informed> = self.known.lock().values().cloned().collect();
+        let known: Vec<Informed> =
+            self.known.lock().values().map(|running| running.informed.clone()).collect();
         for informed in known {
             informed.synced().await;
         }

@@ -4,6 +4,7 @@ pub(crate) mod batches;
 pub(crate) mod claim;
 pub(crate) mod conditions;
 pub(crate) mod context;
+pub(crate) mod custom_kinds;
 pub(crate) mod hash;
 pub(crate) mod intstr;
 pub(crate) mod nodes;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cox_api::kind::KindInfo;
 use cox_api::{Object, Resource};
 use cox_client::{Informed, Scope, SharedInformers};
+use parking_lot::RwLock;
 use serde::Deserialize;
 
 use super::plan::Metadata;
@@ -26,9 +27,10 @@ impl std::fmt::Display for Node {
     }
 }
 
-/// The caches of every kind that can be collected.
+/// The caches of every kind that can be collected. Kinds keep their places; those of definitions are added when they
+/// are served, and are empty when they aren't any more.
 #[derive(Clone)]
-pub(crate) struct Graph(Arc<Vec<(&'static KindInfo, Informed)>>);
+pub(crate) struct Graph(Arc<RwLock<Vec<(&'static KindInfo, Informed)>>>);
 
 impl Graph {
     pub(super) fn new(informers: &SharedInformers) -> Graph {
@@ -37,34 +39,50 @@ impl Graph {
             .filter(|info| info.kind != "Event")
             .map(|info| (info, informers.resource(resources::resource(info), Scope::everything())))
             .collect();
-        Graph(Arc::new(all))
+        Graph(Arc::new(RwLock::new(all)))
     }
 
-    pub(super) fn kinds(&self) -> impl Iterator<Item = (usize, &'static KindInfo, &Informed)> {
-        self.0.iter().enumerate().map(|(at, (info, informed))| (at, *info, informed))
+    pub(super) fn kinds(&self) -> Vec<(usize, Informed)> {
+        self.0.read().iter().map(|(_, informed)| informed.clone()).enumerate().collect()
+    }
+
+    /// Takes in a kind; its place.
+    pub(super) fn add(&self, info: &'static KindInfo, informed: Informed) -> usize {
+        let mut kinds = self.0.write();
+        let same = |known: &KindInfo| (known.group, known.kind) == (info.group, info.kind);
+        match kinds.iter().position(|(known, _)| same(known)) {
+            Some(at) => {
+                kinds[at] = (info, informed);
+                at
+            }
+            None => {
+                kinds.push((info, informed));
+                kinds.len() - 1
+            }
+        }
     }
 
     pub(super) fn resource(&self, node: &Node) -> Resource {
-        resources::resource(self.0[node.kind].0)
+        resources::resource(self.info(node.kind))
     }
 
     pub(super) fn info(&self, kind: usize) -> &'static KindInfo {
-        self.0[kind].0
+        self.0.read()[kind].0
     }
 
-    pub(super) fn informed(&self, kind: usize) -> &Informed {
-        &self.0[kind].1
+    pub(super) fn informed(&self, kind: usize) -> Informed {
+        self.0.read()[kind].1.clone()
     }
 
-    /// The kind that a reference names, where it is known here.
+    /// The kind that a reference names, where it is known here; another version of the same kind serves as well.
     pub(super) fn kind_of(&self, api_version: &str, kind: &str) -> Option<usize> {
-        let info = resources::of_reference(api_version, kind)?;
-        self.0.iter().position(|(known, _)| known.group == info.group && known.kind == info.kind)
+        let (group, _) = api_version.split_once('/').unwrap_or(("", api_version));
+        self.0.read().iter().position(|(known, _)| known.group == group && known.kind == kind)
     }
 
     /// The object of a uid, whatever its kind.
     pub(super) fn find(&self, uid: &str) -> Option<(Node, Object)> {
-        self.kinds().find_map(|(kind, _, informed)| {
+        self.0.read().iter().enumerate().find_map(|(kind, (_, informed))| {
             let object = informed.by_uid(uid)?;
             Some((node(kind, &object), object))
         })
@@ -72,8 +90,11 @@ impl Graph {
 
     /// Everything with an owner reference to this uid.
     pub(super) fn dependents(&self, uid: &str) -> Vec<(Node, Object)> {
-        self.kinds()
-            .flat_map(|(kind, _, informed)| {
+        self.0
+            .read()
+            .iter()
+            .enumerate()
+            .flat_map(|(kind, (_, informed))| {
                 informed.owned_by(uid).into_iter().map(move |object| (node(kind, &object), object))
             })
             .collect()

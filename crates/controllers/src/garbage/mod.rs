@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cox_api::{Object, PatchKind};
-use cox_client::{DeleteOptions, Error, EventType, Next, Queue, Result};
+use cox_client::{DeleteOptions, Error, EventType, Informed, Next, Queue, Result};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
 use crate::common::context::Context;
-use crate::common::resources;
+use crate::common::{custom_kinds, resources};
 use graph::{Graph, Node, may_be_deleted, metadata, node};
 use plan::{FOREGROUND, Metadata, ORPHAN, OwnerState, Verdict, judge};
 
@@ -28,13 +28,18 @@ const WORKERS: usize = 20;
 pub(crate) async fn run(context: Context) {
     let graph = Graph::new(&context.informers);
     let queue = Queue::<Node>::new(context.env.clone(), "garbage");
-    for (kind, _, informed) in graph.kinds() {
-        let (graph, queue) = (graph.clone(), queue.clone());
-        informed.on_change(move |old, new| on_change(&graph, &queue, kind, old, new));
+    for (kind, informed) in graph.kinds() {
+        listen(&graph, &queue, kind, &informed);
     }
-    for (_, _, informed) in graph.kinds() {
+    for (_, informed) in graph.kinds() {
         informed.synced().await;
     }
+    let (known, woken) = (graph.clone(), queue.clone());
+    let come = move |info, informed: Informed| {
+        let kind = known.add(info, informed.clone());
+        listen(&known, &woken, kind, &informed);
+    };
+    custom_kinds::follow(&context.informers, come, |_| {});
     // What appeared before its owner's kind was listed was queued already: looking again costs nothing.
     let collector = Arc::new(Collector { context, graph });
     queue
@@ -43,6 +48,11 @@ pub(crate) async fn run(context: Context) {
             async move { collector.sync(&node).await }
         })
         .await;
+}
+
+fn listen(graph: &Graph, queue: &Queue<Node>, kind: usize, informed: &Informed) {
+    let (graph, queue) = (graph.clone(), queue.clone());
+    informed.on_change(move |old, new| on_change(&graph, &queue, kind, old, new));
 }
 
 fn on_change(graph: &Graph, queue: &Queue<Node>, kind: usize, old: Option<&Object>, new: Option<&Object>) {
@@ -153,8 +163,11 @@ impl Collector {
     /// An owner as it really is. An owner in a namespace counts only for dependents in the same namespace.
     async fn state_of(&self, node: &Node, reference: &OwnerReference) -> Result<OwnerState> {
         let Some(kind) = self.graph.kind_of(&reference.api_version, &reference.kind) else {
-            // Somebody else's kind: nothing is known of it, so nothing is deleted.
-            return self.state_of_unknown(node, reference).await;
+            // Nothing is known of it, so nothing is deleted.
+            return Err(Error::Other(format!(
+                "no matches for kind {:?} in version {:?}",
+                reference.kind, reference.api_version
+            )));
         };
         let info = self.graph.info(kind);
         let namespace = if resources::is_namespaced(info) {
@@ -190,37 +203,6 @@ impl Collector {
         } else {
             OwnerState::Solid
         })
-    }
-
-    /// An owner of a custom kind: its plural is in its definition.
-    async fn state_of_unknown(&self, node: &Node, reference: &OwnerReference) -> Result<OwnerState> {
-        let (group, version) = reference.api_version.split_once('/').unwrap_or(("", &reference.api_version));
-        let definitions = cox_api::Resource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");
-        let list = match self.context.client.list_objects(&definitions, "", &Default::default()).await {
-            Ok(list) => list.items,
-            Err(error) if error.is_not_found() => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        let definition = list.iter().map(Object::value).find(|definition| {
-            definition["spec"]["group"] == group
-                && definition["spec"]["names"]["kind"] == reference.kind.as_str()
-        });
-        let Some(definition) = definition else {
-            return Err(Error::Other(format!(
-                "no matches for kind {:?} in version {:?}",
-                reference.kind, reference.api_version
-            )));
-        };
-        let plural = definition["spec"]["names"]["plural"].as_str().unwrap_or_default();
-        let namespace = if definition["spec"]["scope"] == "Namespaced" { &*node.namespace } else { "" };
-        let resource = cox_api::Resource::new(group, version, plural);
-        match self.context.client.get_object(&resource, namespace, &reference.name).await {
-            Ok(object) if object.uid() != reference.uid => Ok(OwnerState::Absent),
-            Ok(object) if metadata(&object).waits_for_dependents() => Ok(OwnerState::Waiting),
-            Ok(_) => Ok(OwnerState::Solid),
-            Err(error) if error.is_not_found() => Ok(OwnerState::Absent),
-            Err(error) => Err(error),
-        }
     }
 
     fn tell_invalid(&self, node: &Node, reference: &OwnerReference) {

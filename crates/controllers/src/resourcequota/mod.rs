@@ -10,11 +10,12 @@ use cox_api::kind::KindInfo;
 use cox_client::{Informed, Key, Next, Queue, Reader, Result, Scope};
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
+use parking_lot::RwLock;
 use serde_json::Value;
 
 use crate::common::context::Context;
 use crate::common::owner::name;
-use crate::common::{pods, resources};
+use crate::common::{custom_kinds, pods, resources};
 use usage::Amounts;
 
 /// Keys looked at together, as upstream's `--concurrent-resource-quota-syncs`.
@@ -41,6 +42,17 @@ pub(crate) async fn run(context: Context) {
         .filter(|info| resources::is_namespaced(info) && info.kind != "Event")
         .map(|info| (info, context.informers.resource(resources::resource(info), Scope::everything())))
         .collect();
+    let custom: Kinds = Arc::default();
+    let (known, triggered, woken) = (custom.clone(), quotas.clone(), queue.clone());
+    let come = move |info, informed: Informed| {
+        if resources::is_namespaced(info) {
+            known.write().push((info, informed.clone()));
+            trigger(info, &informed, &triggered, &woken);
+        }
+    };
+    let known = custom.clone();
+    let go = move |info| known.write().retain(|(known, _)| *known != info);
+    custom_kinds::follow(&context.informers, come, go);
     for (info, informed) in kinds.iter().filter(|(info, _)| info.kind != "Pod") {
         trigger(info, informed, &quotas, &queue);
     }
@@ -49,7 +61,7 @@ pub(crate) async fn run(context: Context) {
     for (_, informed) in &kinds {
         informed.synced().await;
     }
-    let shell = Arc::new(Shell { context, quotas, kinds });
+    let shell = Arc::new(Shell { context, quotas, kinds, custom });
     queue
         .run(WORKERS, move |key| {
             let shell = shell.clone();
@@ -96,7 +108,11 @@ struct Shell {
     context: Context,
     quotas: Reader<ResourceQuota>,
     kinds: Vec<(&'static KindInfo, Informed)>,
+    custom: Kinds,
 }
+
+/// Kinds of definitions, as they come and go.
+type Kinds = Arc<RwLock<Vec<(&'static KindInfo, Informed)>>>;
 
 impl Shell {
     async fn sync(&self, key: &Key) -> Result<Next> {
@@ -131,7 +147,9 @@ impl Shell {
     fn count(&self, quota: &ResourceQuota, hard: &BTreeMap<String, Text>, namespace: &str) -> Amounts {
         let mut used = Amounts::new();
         let scopes = serde_json::to_value(quota).unwrap_or_default();
-        for (info, informed) in self.kinds.iter().filter(|(info, _)| usage::concerns(info, hard.keys())) {
+        let custom = self.custom.read().clone();
+        let kinds = self.kinds.iter().chain(&custom);
+        for (info, informed) in kinds.filter(|(info, _)| usage::concerns(info, hard.keys())) {
             let is_pod = info.kind == "Pod";
             for object in informed.in_namespace(namespace) {
                 let object: Value = object.value();
