@@ -222,7 +222,9 @@ impl Cluster {
     pub fn kubectl_command(&self, args: &[&str]) -> Command {
         let mut command = self.inside("timeout");
         command.arg(COMMAND_SECONDS_MAX.to_string()).arg(kubectl());
-        command.arg("--kubeconfig").arg(self.kubeconfig()).args(args).stdin(Stdio::null());
+        command.arg("--kubeconfig").arg(self.kubeconfig());
+        // Clusters of tests share an address, and are different: what one serves isn't what another does.
+        command.arg("--cache-dir").arg(self.dir().join("kubectl-cache")).args(args).stdin(Stdio::null());
         command
     }
 

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Context, apply, scale, settle, track};
+use super::{Context, scale, settle};
+use crate::form::Form;
 use crate::kind::Unowned;
 use crate::schema::{self, TypeId};
 
@@ -29,6 +30,19 @@ fn context<'a>(manager: &'a str, now: &'a str) -> Context<'a> {
         reset: false,
         convert: None,
     }
+}
+
+fn track(of: TypeId, old: Option<&Value>, new: &mut Value, context: &Context<'_>) {
+    super::track(&Form::Table(of), old, new, context);
+}
+
+fn apply(
+    of: TypeId,
+    live: Option<&Value>,
+    config: &Value,
+    context: &Context<'_>,
+) -> Result<Value, crate::status::Status> {
+    super::apply(&Form::Table(of), live, config, context)
 }
 
 /// A written object as it comes back from the store.

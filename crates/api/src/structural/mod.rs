@@ -9,6 +9,8 @@ mod formats;
 mod lists;
 mod number;
 mod prune;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

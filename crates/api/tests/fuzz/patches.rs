@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use cox_api::Unowned;
 use cox_api::managed::{Context, apply, settle, track};
 use cox_api::patch::{json, merge, strategic};
 use cox_api::schema::{Strictness, TypeId, check_value, normalize, type_named, type_of};
+use cox_api::{Form, Unowned};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -171,18 +171,18 @@ proptest! {
         // What comes back from the store.
         let stored = |value: Value| check_value(of, value, Strictness::Ignore).expect("of its type").value;
         let mut live = stored(unmanaged(&live));
-        track(of, None, &mut live, &context("somebody", "2026-01-01T00:00:00Z"));
+        track(&Form::Table(of), None, &mut live, &context("somebody", "2026-01-01T00:00:00Z"));
         for config in [config, other] {
             let config = unmanaged(&config);
-            let Ok(once) = apply(of, Some(&live), &config, &context("me", "2026-01-01T00:00:01Z")) else { return Ok(()) };
+            let Ok(once) = apply(&Form::Table(of), Some(&live), &config, &context("me", "2026-01-01T00:00:01Z")) else { return Ok(()) };
             let once = stored(once);
-            let twice = apply(of, Some(&once), &config, &context("me", "2026-01-01T00:00:02Z")).expect("applies again");
+            let twice = apply(&Form::Table(of), Some(&once), &config, &context("me", "2026-01-01T00:00:02Z")).expect("applies again");
             let mut twice = stored(twice);
             settle(&once, &mut twice);
             if empties(&config) {
                 // An empty map is owned when it is applied and gone when it is stored: who else owns it loses it at
                 // the next time, as upstream.
-                let thrice = apply(of, Some(&twice), &config, &context("me", "2026-01-01T00:00:03Z")).expect("applies again");
+                let thrice = apply(&Form::Table(of), Some(&twice), &config, &context("me", "2026-01-01T00:00:03Z")).expect("applies again");
                 let mut thrice = stored(thrice);
                 settle(&twice, &mut thrice);
                 prop_assert_eq!(&thrice, &twice, "{} {} to {}", of, config, live);
@@ -200,7 +200,7 @@ proptest! {
             let fields = Choices::new(&managed).any(0);
             metadata.insert("managedFields".into(), json!([{"manager": "x", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields}]));
         }
-        let _ = apply(of, Some(&live), &patch(of, &config, misfits), &context("me", "2026-01-01T00:00:00Z"));
+        let _ = apply(&Form::Table(of), Some(&live), &patch(of, &config, misfits), &context("me", "2026-01-01T00:00:00Z"));
     }
 }
 
@@ -266,8 +266,9 @@ fn a_long_list_merges_in_time() {
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
     let started = Instant::now();
     let context = context("me", "2026-01-01T00:00:00Z");
-    let live = apply(of, None, &object, &context).unwrap();
-    apply(of, Some(&live), &json!({"spec": {"containers": containers("new")}}), &context).unwrap();
+    let live = apply(&Form::Table(of), None, &object, &context).unwrap();
+    apply(&Form::Table(of), Some(&live), &json!({"spec": {"containers": containers("new")}}), &context)
+        .unwrap();
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
 }
 
@@ -279,7 +280,7 @@ fn an_emptied_map_settles_at_the_second_time() {
     let at = |second: u8| format!("2026-01-01T00:00:0{second}Z");
     let named = |data: Value| json!({"metadata": {"name": "x"}, "data": data});
     let mut live = stored(named(json!({"k": "theirs"})));
-    track(of, None, &mut live, &context("somebody", &at(0)));
+    track(&Form::Table(of), None, &mut live, &context("somebody", &at(0)));
     let managers = |live: &Value| -> Vec<String> {
         let entries = live["metadata"]["managedFields"].as_array().into_iter().flatten();
         entries.map(|entry| entry["manager"].as_str().unwrap_or_default().to_owned()).collect()
@@ -287,7 +288,9 @@ fn an_emptied_map_settles_at_the_second_time() {
     let mut seen = Vec::new();
     for (second, data) in [json!({"k": "mine"}), json!({}), json!({}), json!({})].into_iter().enumerate() {
         let now = at(second as u8 + 1);
-        let mut next = stored(apply(of, Some(&live), &named(data), &context("me", &now)).expect("applies"));
+        let mut next = stored(
+            apply(&Form::Table(of), Some(&live), &named(data), &context("me", &now)).expect("applies"),
+        );
         settle(&live, &mut next);
         live = next;
         seen.push(managers(&live));

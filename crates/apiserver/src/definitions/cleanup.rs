@@ -9,14 +9,14 @@ use crate::core::call::finalizers;
 use crate::server::ApiServer;
 use crate::start;
 
-/// Deletes the objects of a definition; when there are none left, lets it go.
+/// Deletes the objects of a definition; when there are none left, lets it go. Whether that is so.
 ///
 /// # Errors
-/// While objects are left, or where they can't be deleted.
-pub(super) async fn clean_up(server: &ApiServer, definition: &Value) -> Result<(), Status> {
+/// Where objects can't be deleted.
+pub(super) async fn clean_up(server: &ApiServer, definition: &Value) -> Result<bool, Status> {
     let mut left = finalizers(definition);
     if !left.iter().any(|finalizer| finalizer == CLEANUP) {
-        return Ok(());
+        return Ok(true);
     }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let group = text(&definition["spec"]["group"]);
@@ -40,14 +40,13 @@ pub(super) async fn clean_up(server: &ApiServer, definition: &Value) -> Result<(
             }
         }
     }
-    let count = server.db().list(&prefix, None).len();
-    if count > 0 {
-        return Err(Status::internal(format!("{count} objects of {prefix} are still there")));
+    if !server.db().list(&prefix, None).is_empty() {
+        return Ok(false);
     }
     left.retain(|finalizer| finalizer != CLEANUP);
     let patch = json!({"metadata": {"finalizers": left}});
     let name = text(&definition["metadata"]["name"]);
     let request =
         Request::new(Verb::Patch, resource()).name(&name).body(Body::Patch(PatchKind::Merge, patch));
-    start::call(server, request).await.map(drop)
+    start::call(server, request).await.map(|_| true)
 }

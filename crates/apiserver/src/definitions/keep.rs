@@ -108,9 +108,13 @@ impl Keeper {
         for name in std::mem::take(&mut self.due) {
             let Some(definition) = self.known.get(&name).cloned() else { continue };
             match self.one(server, &definition).await {
-                Ok(None) => {}
-                Ok(Some(now)) => {
-                    self.known.insert(name, Arc::new(now));
+                Ok(Settled { written, waits }) => {
+                    if waits {
+                        self.due.insert(name.clone());
+                    }
+                    if let Some(now) = written {
+                        self.known.insert(name, Arc::new(now));
+                    }
                 }
                 Err(status) if status.is_not_found() || status.is_conflict() => {
                     // Something newer is on its way.
@@ -123,8 +127,7 @@ impl Keeper {
         }
     }
 
-    /// The definition as it is then, where it was written.
-    async fn one(&self, server: &ApiServer, definition: &Value) -> Result<Option<Value>, Status> {
+    async fn one(&self, server: &ApiServer, definition: &Value) -> Result<Settled, Status> {
         let others: Vec<&Value> = self.known.values().map(|value| &**value).collect();
         let mut now = definition.clone();
         now["status"] = names::status(definition, &others, &server.env().now_rfc3339());
@@ -146,11 +149,18 @@ impl Keeper {
         if changed {
             write_status(server, &now).await?;
         }
-        if !definition["metadata"]["deletionTimestamp"].is_null() {
-            cleanup::clean_up(server, definition).await?;
-        }
-        Ok(changed.then_some(now))
+        let deleted = !definition["metadata"]["deletionTimestamp"].is_null();
+        let waits = deleted && !cleanup::clean_up(server, definition).await?;
+        Ok(Settled { written: changed.then_some(now), waits })
     }
+}
+
+/// What became of a definition that was looked at.
+struct Settled {
+    /// As it is then, where it was written.
+    written: Option<Value>,
+    /// Whether it waits for its objects to go.
+    waits: bool,
 }
 
 fn forget(server: &ApiServer, definition: &Value) {
