@@ -197,7 +197,7 @@ fn they_are_collected_and_deleted() {
     assert!(String::from_utf8_lossy(&late.stderr).contains("terminating"));
     cluster.kubectl(&["patch", "ct", "held", "--type=merge", "-p", r#"{"metadata": {"finalizers": null}}"#]);
     gone(&mut cluster, &["crd", "crontabs.stable.example.com"]);
-    assert!(refusal(&cluster, &["get", "--raw", "/apis/stable.example.com/v1"]).contains("404"));
+    assert!(refusal(&cluster, &["get", "--raw", "/apis/stable.example.com/v1"]).contains("could not find"));
     // And may come back.
     define(&cluster);
     assert!(cluster.kubectl(&["get", "ct"]).is_empty());
