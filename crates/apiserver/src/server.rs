@@ -139,7 +139,7 @@ impl ApiServer {
                 one.call(&asked, body, &mut aside.warnings).await
             }
             Served::Kind(kind) => {
-                warnings.extend(kind.deprecation().map(str::to_owned));
+                aside.warnings.extend(kind.deprecation().map(str::to_owned));
                 let info = kind.info();
                 let by_name = matches!(verb, Verb::Get | Verb::Update | Verb::Patch | Verb::Delete);
                 let missing_namespace = info.scope == Scope::Namespaced

@@ -114,7 +114,7 @@ impl Mutation {
             let Some(mut scale) = scale else { return Ok(false) };
             let attempt = Attempt { old: old.as_ref(), ..attempt.clone() };
             let changed = self.ask(&attempt, &mut Some(&mut scale), notes).await?;
-            view::rescale(object, &scale);
+            view::rescale(&attempt, object, &scale);
             return Ok(changed);
         }
         self.ask(attempt, &mut object, notes).await

@@ -1,5 +1,6 @@
 //! What a subresource shows of an object: webhooks and policies see that, as clients do.
 
+use cox_api::kind::ScalePaths;
 use serde_json::Value;
 
 use super::super::{Attempt, Operation};
@@ -30,11 +31,17 @@ impl View {
 
 /// An object and what was there before, as Scales.
 pub(super) fn scales(attempt: &Attempt<'_>, object: Option<&Value>) -> (Option<Value>, Option<Value>) {
-    let show = |object: &Value| scale_of(attempt.kind, object);
-    (object.map(show), attempt.old.map(show))
+    let show = |object: &Value| scale_of(attempt.kind, object).ok();
+    (object.and_then(show), attempt.old.and_then(show))
 }
 
 /// Writes back what was changed in a Scale.
-pub(super) fn rescale(object: &mut Value, scale: &Value) {
-    object["spec"]["replicas"] = scale["spec"]["replicas"].as_i64().unwrap_or(0).into();
+pub(super) fn rescale(attempt: &Attempt<'_>, object: &mut Value, scale: &Value) {
+    let replicas = Value::from(scale["spec"]["replicas"].as_i64().unwrap_or(0));
+    match attempt.kind.scale() {
+        Some(ScalePaths::Fields(fields)) => {
+            fields.spec.set(object, replicas);
+        }
+        _ => object["spec"]["replicas"] = replicas,
+    }
 }

@@ -109,7 +109,9 @@ impl Head {
     pub(super) fn matching(&self, subject: &Subject<'_>) -> Result<Option<Form>, Misconfigured> {
         let wrong = |message| Misconfigured { binding: None, message };
         let form = self.criteria.matching(subject).map_err(|status| wrong(status.message().to_owned()))?;
-        if let (Some(_), Some(Err(message))) = (form, self.params.as_ref().map(ParamKind::check)) {
+        if let (Some(_), Some(Err(message))) =
+            (form, self.params.as_ref().map(|kind| kind.check(subject.attempt.server)))
+        {
             return Err(wrong(message));
         }
         Ok(form)

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::super::super::text;
 use super::super::subject::Subject;
+use crate::server::ApiServer;
 
 /// `paramKind` of a policy.
 pub(super) struct ParamKind {
@@ -26,18 +27,19 @@ impl ParamKind {
         })
     }
 
-    fn find(&self) -> Option<&'static dyn Kind> {
+    fn find(&self, server: &ApiServer) -> Option<&'static dyn Kind> {
         kinds::by_kind(&self.group, &self.version, &self.kind)
+            .or_else(|| server.definitions().by_kind(&self.group, &self.version, &self.kind))
     }
 
     /// Whether there is such a kind.
     ///
     /// # Errors
     /// In upstream's words.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self, server: &ApiServer) -> Result<(), String> {
         let ParamKind { group, version, kind } = self;
         let slash = if group.is_empty() { "" } else { "/" };
-        match self.find() {
+        match self.find(server) {
             Some(_) => Ok(()),
             None => Err(format!(
                 "failed to find resource referenced by paramKind: '{group}{slash}{version}, Kind={kind}'"
@@ -55,7 +57,9 @@ pub(super) fn collect(
     reference: &Value,
     subject: &Subject<'_>,
 ) -> Result<Vec<Value>, String> {
-    let Some(kind) = kind.and_then(ParamKind::find).filter(|_| reference.is_object()) else {
+    let Some(kind) =
+        kind.and_then(|kind| kind.find(subject.attempt.server)).filter(|_| reference.is_object())
+    else {
         return Ok(vec![Value::Null]);
     };
     let own = text(&reference["namespace"]);
