@@ -7,15 +7,15 @@ use serde_json::Value;
 use super::merge::merge;
 use super::node::{Node, entries, items};
 use super::typed::faults;
-use crate::schema::TypeId;
+use crate::form::Form;
 
 /// An object of a type with everything that a configuration says. Lists, maps and objects that have one owner can't be
 /// set: whoever means to add to one would take away what is there.
 ///
 /// # Errors
 /// In upstream's words.
-pub fn overlay(type_id: TypeId, live: &Value, config: &Value) -> Result<Value, String> {
-    let node = Node::Object(type_id);
+pub fn overlay(form: &Form, live: &Value, config: &Value) -> Result<Value, String> {
+    let node = Node::root(form);
     if let Some(faults) = faults(node, config) {
         return Err(format!("failed to convert patch object to typed object: {faults}"));
     }
@@ -31,11 +31,11 @@ pub fn overlay(type_id: TypeId, live: &Value, config: &Value) -> Result<Value, S
 }
 
 /// The paths of what a configuration sets as a whole.
-fn find(node: Node, value: &Value, path: &mut String, atomics: &mut Vec<String>) {
+fn find(node: Node<'_>, value: &Value, path: &mut String, atomics: &mut Vec<String>) {
     let length = path.len();
     match node.resolved(value) {
         Node::Atomic(_) if value.is_array() || value.is_object() => atomics.push(path.clone()),
-        node @ (Node::Object(_) | Node::Map(_)) => {
+        node @ (Node::Object(_) | Node::Struct(..) | Node::Map(_)) => {
             for (key, value) in entries(value) {
                 path.push('.');
                 path.push_str(key);
@@ -46,7 +46,7 @@ fn find(node: Node, value: &Value, path: &mut String, atomics: &mut Vec<String>)
         Node::List(element, _) => {
             for (at, value) in items(value).iter().enumerate() {
                 path.push_str(&format!("[{at}]"));
-                find(Node::of_shape(element), value, path, atomics);
+                find(Node::of_elem(element), value, path, atomics);
                 path.truncate(length);
             }
         }
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn lists_with_keys_are_merged_and_atomic_ones_are_refused() {
-        let pod = schema::type_of("", "v1", "Pod").unwrap();
+        let pod = &Form::Table(schema::type_of("", "v1", "Pod").unwrap());
         let live = json!({"metadata": {"name": "p", "labels": {"a": "1"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
         let config = json!({"metadata": {"labels": {"b": "2"}}, "spec": {"containers": [{"name": "c", "tty": true}, {"name": "d"}]}});
         assert_eq!(

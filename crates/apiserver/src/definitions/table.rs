@@ -65,6 +65,11 @@ impl Definitions {
         self.0.read().served.values().map(|kind| kind.info()).collect()
     }
 
+    /// All kinds that are served.
+    pub fn kinds(&self) -> Vec<&'static dyn Kind> {
+        self.0.read().served.values().map(|&kind| kind as &dyn Kind).collect()
+    }
+
     /// The rules of a kind.
     pub fn rules(&self, info: &KindInfo) -> Option<Arc<Rules>> {
         let tables = self.0.read();

@@ -32,6 +32,11 @@ impl Form {
         self.info
     }
 
+    /// What it looks like.
+    pub(super) fn of_objects(&self) -> cox_api::Form {
+        self.kind.map_or_else(|| cox_api::Form::Table(self.info.type_id()), Kind::form)
+    }
+
     fn is_of(&self, attempt: &Attempt<'_>) -> bool {
         std::ptr::eq(self.info, attempt.info)
     }
@@ -86,7 +91,8 @@ impl<'a> Subject<'a> {
         let mut forms = vec![Form { kind: own.then_some(attempt.kind), info: attempt.info }];
         if own {
             let stored = |kind: &'static dyn Kind| kind.stored_as().unwrap_or(kind).info();
-            let others = kinds::ALL.iter().copied().filter(|kind| {
+            let custom = attempt.server.definitions().kinds();
+            let others = kinds::ALL.iter().copied().chain(custom).filter(|kind| {
                 std::ptr::eq(stored(*kind), stored(attempt.kind)) && !std::ptr::eq(kind.info(), attempt.info)
             });
             forms.extend(others.map(|kind| Form { kind: Some(kind), info: kind.info() }));
@@ -204,7 +210,7 @@ fn is_namespace(attempt: &Attempt<'_>) -> bool {
 /// A changed object in the normal form of its kind, with defaults.
 pub(super) fn settled(attempt: &Attempt<'_>, form: Form, new: Value) -> Result<Value, Status> {
     let new = form.take(attempt, new);
-    let expected = Expected::of(attempt.info);
+    let expected = Expected::of(attempt.kind);
     if new["kind"] != expected.kind {
         // Of another kind than the resource's (an Eviction): there is nothing to be filled in.
         return Ok(new);

@@ -137,7 +137,7 @@ impl MutatingPolicy {
 fn merged(form: Form, object: &Json, mut configuration: Json) -> Result<Json, String> {
     configuration["apiVersion"] = object["apiVersion"].clone();
     configuration["kind"] = object["kind"].clone();
-    managed::overlay(form.info().type_id(), object, &configuration)
+    managed::overlay(&form.of_objects(), object, &configuration)
         .map_err(|why| format!("error applying patch: {why}"))
 }
 
