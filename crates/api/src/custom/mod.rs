@@ -154,9 +154,12 @@ impl CustomKind {
             }
         }
         let faults = version.schema.check(object, old).into_iter();
-        errors
-            .0
-            .extend(faults.chain(version.schema.repeated_elements(object)).map(|fault| fault.into_error("")));
+        errors.0.extend(
+            faults
+                .chain(version.schema.embedded_faults(object))
+                .chain(version.schema.repeated_elements(object))
+                .map(|fault| fault.into_error("")),
+        );
         if let Some(scale) = &version.scale {
             scale.check(object, errors);
         }

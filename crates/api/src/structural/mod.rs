@@ -4,6 +4,7 @@
 
 mod check;
 mod defaults;
+mod embedded;
 mod failure;
 mod formats;
 mod lists;

@@ -1,5 +1,6 @@
 //! Structural schemas from the point of view of an object.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::Structural;
@@ -162,4 +163,102 @@ fn formats_are_told_apart() {
         assert!(!has_format(format, bad), "{format} {bad}");
     }
     assert!(has_format("mood", "anything"));
+}
+
+#[test]
+fn embedded_objects_say_what_they_are() {
+    let schema = Structural::of(&json!({"type": "object", "properties": {"template": {"type": "object",
+        "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true}}}));
+    let faults = |template: Value| -> Vec<String> {
+        let found = schema.embedded_faults(&json!({"template": template}));
+        found.into_iter().map(|fault| fault.into_error("").to_string()).collect()
+    };
+    assert!(
+        faults(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"a": "b"}}})).is_empty()
+    );
+    assert_eq!(faults(json!({"apiVersion": "v1"})), ["template.kind: Required value: must not be empty"]);
+    let labels = faults(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"a": 1}}}));
+    assert!(labels[0].starts_with("template.metadata: Invalid value: "), "{labels:?}");
+}
+
+/// Any JSON.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (-20i64..20).prop_map(Value::from),
+        (-20i32..20).prop_map(|number| Value::from(f64::from(number) / 4.0)),
+        "[a-c]{0,3}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map("[a-c]", inner, 0..3)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// A schema with every sort of check, whether it makes sense or not.
+fn schemas() -> impl Strategy<Value = Value> {
+    let kind = prop::sample::select(vec!["string", "integer", "number", "boolean", "object", "array", ""]);
+    let checks = (kind, any::<[bool; 4]>(), any_json(), -5i64..5).prop_map(|(kind, flags, default, number)| {
+        let mut schema = json!({"type": kind, "nullable": flags[0], "minimum": number, "maxLength": number.unsigned_abs(),
+            "maxItems": 2, "minProperties": 1, "multipleOf": number, "pattern": "^[ab]+$", "format": "date",
+            "x-kubernetes-preserve-unknown-fields": flags[1], "x-kubernetes-embedded-resource": flags[2]});
+        if flags[3] {
+            schema["default"] = default;
+            schema["enum"] = json!(["a", 1, null]);
+        }
+        schema
+    });
+    checks.prop_recursive(3, 16, 3, |inner| {
+        (inner.clone(), prop::collection::btree_map("[a-c]", inner, 0..3), 0..5).prop_map(|(below, fields, how)| {
+            let properties = Value::Object(fields.into_iter().collect());
+            match how {
+                0 => json!({"type": "object", "properties": properties, "required": ["a"]}),
+                1 => json!({"type": "object", "additionalProperties": below}),
+                2 => json!({"type": "array", "items": below, "x-kubernetes-list-type": "set"}),
+                3 => json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["a"],
+                    "items": {"type": "object", "properties": properties}}),
+                _ => json!({"type": "object", "properties": properties, "oneOf": [below.clone()], "not": below}),
+            }
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+    #[test]
+    fn whatever_the_schema_and_the_value(schema in schemas(), value in any_json(), old in any_json()) {
+        let schema = Structural::of(&schema);
+        let mut settled = value.clone();
+        schema.prune_object(&mut settled);
+        schema.prune_nulls(&mut settled);
+        schema.set_defaults(&mut settled);
+        // What a value that hasn't changed is said of: nothing.
+        prop_assert!(schema.check(&value, Some(&value)).is_empty());
+        // What changes is told of no more than all of it would be.
+        prop_assert!(schema.check(&value, Some(&old)).len() <= schema.check(&value, None).len());
+        let _ = (schema.repeated_elements(&value), schema.embedded_faults(&value));
+    }
+
+    #[test]
+    fn applying_twice_is_applying_once(schema in schemas(), live in any_json(), config in any_json()) {
+        use crate::form::Form;
+        use crate::managed::{Context, apply};
+        use crate::kind::Unowned;
+
+        let form = Form::Custom(std::sync::Arc::new(Structural::of(&json!({"type": "object",
+            "properties": {"spec": schema}}))));
+        let object = |spec: Value| json!({"apiVersion": "x.io/v1", "kind": "X", "metadata": {"name": "x"}, "spec": spec});
+        let context = |now| Context { manager: "m", force: true, api_version: "x.io/v1", subresource: "", now,
+            unowned: Unowned::Listed(&[]), reset: false, convert: None };
+        let config = object(config);
+        if let Ok(once) = apply(&form, Some(&object(live)), &config, &context("2026-01-01T00:00:00Z")) {
+            let twice = apply(&form, Some(&once), &config, &context("2026-01-01T00:00:01Z"));
+            prop_assert_eq!(twice.map(|twice| twice["spec"].clone()), Ok(once["spec"].clone()));
+        }
+    }
 }
