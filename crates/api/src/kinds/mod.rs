@@ -1,6 +1,7 @@
 //! Every kind, one file each, and the registry of what is served.
 
 pub mod admission;
+pub mod api_service;
 mod certificate_signing_request;
 mod cluster_role;
 mod cluster_role_binding;
@@ -70,6 +71,7 @@ use crate::kind::Kind;
 
 /// Every kind that is served, in the order of discovery.
 pub static ALL: &[&dyn Kind] = &[
+    &api_service::APIService,
     &config_map::ConfigMap,
     &endpoints::Endpoints,
     &event::Event,

@@ -105,6 +105,13 @@ impl Keeper {
 
     /// Brings what is due in order; what fails stays due.
     async fn settle(&mut self, server: &ApiServer) {
+        self.settle_due(server).await;
+        if let Err(error) = start::api_services::settle(server).await {
+            tracing::warn!(%error, "APIServices of definitions");
+        }
+    }
+
+    async fn settle_due(&mut self, server: &ApiServer) {
         for name in std::mem::take(&mut self.due) {
             let Some(definition) = self.known.get(&name).cloned() else { continue };
             match self.one(server, &definition).await {

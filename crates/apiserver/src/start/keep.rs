@@ -6,7 +6,7 @@ use std::time::Duration;
 use cox_api::kinds::service_cidr;
 use cox_env::Env;
 
-use super::{DEFAULT_SERVICE_CIDR, kubernetes_service, service_addresses};
+use super::{DEFAULT_SERVICE_CIDR, api_services, kubernetes_service, service_addresses};
 use crate::error::Error;
 use crate::server::ApiServer;
 
@@ -26,6 +26,7 @@ pub(crate) async fn keep(env: Env, server: Weak<ApiServer>) {
 
 async fn once(server: &ApiServer) -> Result<(), Error> {
     let db = server.db();
+    api_services::settle(server).await?;
     if db.get(service_cidr::STORE_PREFIX, "", DEFAULT_SERVICE_CIDR).is_none() {
         service_addresses::ensure_default(server).await?;
     }

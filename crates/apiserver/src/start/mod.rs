@@ -1,6 +1,7 @@
 //! What every cluster has: namespaces, roles, priority classes, flow control, addresses of services, the `kubernetes`
 //! service.
 
+pub(crate) mod api_services;
 mod keep;
 mod kubernetes_service;
 mod service_addresses;
@@ -49,6 +50,7 @@ pub(crate) async fn bootstrap(server: &ApiServer) -> Result<(), Error> {
     }
     flow::ensure(server).await.map_err(|(what, source)| Error::Bootstrap { what, source })?;
     flow::adopt(server);
+    api_services::settle(server).await?;
     service_addresses::ensure_default(server).await?;
     service_addresses::ensure_objects(server).await?;
     if !kubernetes_service::exists(server) && !service_addresses::default_gives(server) {
