@@ -83,6 +83,7 @@ impl ApiServer {
         });
         crate::start::bootstrap(&server).await?;
         crate::definitions::start(&server).await?;
+        server.admission.begin();
         server.env.spawn(crate::start::keep(server.env.clone(), Arc::downgrade(&server)));
         crate::flow::start(&server);
         Ok(server)

@@ -157,6 +157,11 @@ impl Admission {
         }
     }
 
+    /// The server has made what it needs: from here on users' webhooks and policies have a say.
+    pub(crate) fn begin(&self) {
+        self.dynamic.begin();
+    }
+
     /// Those that may change an object: first those built in, then what users have written down. Whoever comes first
     /// has another look where somebody later has changed the object.
     pub(crate) async fn admit(

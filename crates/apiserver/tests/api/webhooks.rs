@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use base64::Engine;
 use bytes::Bytes;
 use cox_api::{Body, PatchKind, Request, Status, Transport, Verb};
-use cox_apiserver::User;
 use cox_apiserver::pki::Pki;
 use cox_apiserver::proxy::{ByteStream, Dialer};
+use cox_apiserver::{AuditConfig, LogFile, Policy, User};
 use cox_env::Env;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -533,4 +533,64 @@ async fn subresources_are_shown_as_clients_see_them() {
         .map(|r| (r["operation"].as_str().unwrap(), r["object"]["kind"].as_str().unwrap()))
         .collect();
     assert_eq!(shown, [("CREATE", "Binding"), ("CREATE", "Eviction")]);
+}
+
+#[tokio::test]
+async fn a_server_starts_whatever_webhooks_say() {
+    let world = World::new().await;
+    let role = "rbac.authorization.k8s.io/clusterroles";
+    world.delete(role, "", "edit", json!({})).await.unwrap();
+    // Nobody answers there, and it has a say in everything.
+    let all = json!({"rules": [{"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"], "operations": ["*"]}]});
+    configure(&world, VALIDATING, "h", vec![hook("all", json!({"url": "https://127.0.0.1:1/"}), all)]).await;
+    let refused = message(world.create("configmaps", "n", map("x")).await);
+    assert!(refused.ends_with("dial tcp 127.0.0.1:1: connect: connection refused"), "{refused}");
+    let world = world.restarted().await;
+    world.get(role, "", "edit").await.unwrap();
+    assert!(message(world.create("configmaps", "n", map("x")).await).contains("failed calling webhook"));
+    world.delete(VALIDATING, "", "h", json!({})).await.unwrap();
+    world.create("configmaps", "n", map("x")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_webhooks_did_stands_in_the_audit_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.log");
+    let file = LogFile { path: path.clone(), bytes_max: 1 << 30, backups_max: 0, age_max: Duration::ZERO };
+    let policy =
+        Policy::parse("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n").unwrap();
+    let web = Web::with(|config| config.audit = Some(AuditConfig { policy, file })).await;
+    let set = Hook::new(|_| {
+        json!({"allowed": true, "auditAnnotations": {"why": "because"}, "patch": [{"op": "add", "path": "/data/set", "value": "1"}]})
+    })
+    .await;
+    configure(
+        &web.world,
+        MUTATING,
+        "h",
+        vec![
+            hook("set", set.url(), json!({})),
+            hook("gone", json!({"url": "https://127.0.0.1:1/"}), json!({"failurePolicy": "Ignore"})),
+        ],
+    )
+    .await;
+    let (code, _, body) = web
+        .call("POST", "/api/v1/namespaces/n/configmaps", &[("audit-id", "mine")], map("m").to_string())
+        .await;
+    assert_eq!((code, &body["data"]["set"]), (201, &json!("1")));
+    let event = loop {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        if let Some(event) = events.find(|e| e["auditID"] == "mine" && e["stage"] == "ResponseComplete") {
+            break event;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let told = &event["annotations"];
+    assert_eq!(told["set.example.com/why"], "because");
+    let about: Value =
+        serde_json::from_str(told["mutation.webhook.admission.k8s.io/round_0_index_0"].as_str().unwrap())
+            .unwrap();
+    assert_eq!(about, json!({"configuration": "h", "webhook": "set.example.com", "mutated": true}));
+    assert_eq!(told["failed-open.mutation.webhook.admission.k8s.io/round_0_index_1"], "gone.example.com");
 }

@@ -12,6 +12,7 @@ mod view;
 mod webhook;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cox_api::Status;
 use cox_api::kinds::admission::GROUP;
@@ -44,6 +45,8 @@ impl Notes<'_> {
 /// Webhooks and policies.
 pub(super) struct Dynamic {
     followed: Followed,
+    /// Whether they have a say already.
+    begun: AtomicBool,
 }
 
 /// The way of one request through those that may change it.
@@ -55,13 +58,20 @@ pub(super) struct Mutation {
 
 impl Dynamic {
     pub(super) fn new(db: &Db) -> Dynamic {
-        Dynamic { followed: Followed::new(db) }
+        Dynamic { followed: Followed::new(db), begun: AtomicBool::new(false) }
+    }
+
+    /// From here on they have a say. What a server makes before it serves is its own: nobody whom a webhook needs is
+    /// there yet, and one that refused would have to be taken away through this server.
+    pub(super) fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
     }
 
     /// What is to be asked about a request; none where nobody has a say. Those who decide are beyond their own
     /// decisions: whoever locked themselves out could not undo it.
     fn concerned(&self, attempt: &Attempt<'_>) -> Option<Arc<State>> {
-        if attempt.info.group == GROUP || View::of(attempt) == View::Hidden {
+        let begun = self.begun.load(Ordering::Relaxed);
+        if !begun || attempt.info.group == GROUP || View::of(attempt) == View::Hidden {
             return None;
         }
         let state = self.followed.current();

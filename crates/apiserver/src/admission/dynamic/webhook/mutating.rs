@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cox_api::{Status, patch as patches};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::super::Attempt;
 use super::super::Notes;
@@ -51,7 +51,8 @@ pub(in super::super) async fn admit(
     notes: &mut Notes<'_>,
 ) -> Result<bool, Status> {
     let mut any = false;
-    for hook in hooks {
+    for (index, hook) in hooks.iter().enumerate() {
+        let key = format!("mutation.webhook.admission.k8s.io/round_{}_index_{index}", u8::from(round.second));
         let id = (hook.configuration.clone(), hook.name.clone());
         if round.second && !(hook.again && round.again.contains(&id)) {
             continue;
@@ -64,6 +65,7 @@ pub(in super::super) async fn admit(
             Err(Failure::Unusable(why)) if hook.fails => return Err(failure::failed(&hook.name, &why)),
             Err(Failure::Unusable(why)) => {
                 tracing::warn!(webhook = hook.name, why, "a webhook failed and is passed over");
+                notes.annotations.push((format!("failed-open.{key}"), hook.name.clone()));
                 continue;
             }
         };
@@ -71,6 +73,7 @@ pub(in super::super) async fn admit(
         if let Some(refusal) = verdict.refusal {
             return Err(refusal);
         }
+        let mut mutated = false;
         if let Some(patch) = verdict.patch {
             let Some(object) = object.as_deref_mut() else {
                 return Err(Status::internal(format!(
@@ -81,10 +84,13 @@ pub(in super::super) async fn admit(
             let new = patched(attempt, form, object, &patch)?;
             if new != *object {
                 *object = new;
-                any = true;
+                mutated = true;
                 round.changed();
             }
         }
+        any |= mutated;
+        let about = json!({"configuration": hook.configuration, "webhook": hook.name, "mutated": mutated});
+        notes.annotations.push((key, about.to_string()));
         if hook.again {
             round.asked.insert(id);
         }

@@ -24,7 +24,7 @@ pub(in super::super) async fn validate(
         }
     }
     let mut refusal = None;
-    for (hook, outcome) in join_all(asked).await {
+    for (index, (hook, outcome)) in join_all(asked).await.into_iter().enumerate() {
         let refused = match outcome {
             Ok(verdict) => {
                 notes.take(verdict.warnings, verdict.annotations);
@@ -34,6 +34,8 @@ pub(in super::super) async fn validate(
             Err(Failure::Unusable(why)) if hook.fails => Some(failure::failed(&hook.name, &why)),
             Err(Failure::Unusable(why)) => {
                 tracing::warn!(webhook = hook.name, why, "a webhook failed and is passed over");
+                let key = format!("failed-open.validating.webhook.admission.k8s.io/round_0_index_{index}");
+                notes.annotations.push((key, hook.name.clone()));
                 None
             }
         };
