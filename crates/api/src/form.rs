@@ -37,26 +37,16 @@ impl Form {
     pub fn check(&self, value: Value, strictness: Strictness) -> Result<Decoded, DecodeError> {
         match self {
             Form::Table(of) => schema::check_value(*of, value, strictness),
-            Form::Custom(schema) => custom(schema, value, Vec::new(), strictness),
+            Form::Custom(schema) => check_custom(schema, value, Vec::new(), strictness),
         }
-    }
-
-    /// Reads the bytes of an object of a custom resource.
-    ///
-    /// # Errors
-    /// As [`Form::check`]; malformed JSON comes in Go's words.
-    pub fn parse_custom(
-        schema: &Structural,
-        bytes: &[u8],
-        strictness: Strictness,
-    ) -> Result<Decoded, DecodeError> {
-        let (value, repeated) = schema::read_json_strictly(bytes).map_err(DecodeError::Malformed)?;
-        custom(schema, value, repeated, strictness)
     }
 }
 
-/// `told`: what was wrong with the text already (keys that stood twice).
-fn custom(
+/// Checks an object of a custom resource. `told`: what was wrong with its text already (keys that stood twice).
+///
+/// # Errors
+/// As [`Form::check`].
+pub fn check_custom(
     schema: &Structural,
     mut value: Value,
     mut told: Vec<String>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cox_api::{Part, Request, Resource, Response, Scope, Status, Transport, Verb};
+use cox_api::{Form, Part, Request, Resource, Response, Scope, Status, Transport, Verb};
 use cox_env::Env;
 use cox_store::Store;
 use futures::stream::FuturesUnordered;
@@ -281,7 +281,12 @@ async fn on_kind(call: &mut Call<'_>, verb: Verb, body: cox_api::Body) -> Result
         return on_objects(call, verb, body).await;
     }
     let known = info.subresources.iter().find(|sub| sub.name == call.subresource);
-    let Some(sub) = known else { return Err(Status::no_such_path()) };
+    let Some(sub) = known else {
+        return Err(match call.kind.form() {
+            Form::Table(_) => Status::no_such_path(),
+            Form::Custom(_) => call.not_found(call.name),
+        });
+    };
     if !sub.verbs.contains(&verb.as_str()) {
         return Err(Status::method_not_allowed("", "", ""));
     }

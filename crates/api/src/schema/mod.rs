@@ -45,7 +45,10 @@ pub(crate) fn below(part: &str, fault: &str) -> String {
 }
 
 /// Reads JSON within the limits of an object; also tells the keys that stand twice: `duplicate field "a.b"`.
-pub(crate) fn read_json_strictly(bytes: &[u8]) -> Result<(serde_json::Value, Vec<String>), String> {
+///
+/// # Errors
+/// Go's words for malformed JSON.
+pub fn read_json_strictly(bytes: &[u8]) -> Result<(serde_json::Value, Vec<String>), String> {
     use source::Source;
     let mut json = json::Json::new(bytes);
     let mut repeated = repeated::Repeated::default();

@@ -1,8 +1,8 @@
 //! Bodies of custom resources: any JSON, as far as their definition lets it.
 
-use cox_api::schema::{DecodeError, Decoded, Strictness, unrecognized_kind};
+use cox_api::schema::{self, DecodeError, Decoded, Strictness, unrecognized_kind};
 use cox_api::structural::Structural;
-use cox_api::{Body, Form, Status};
+use cox_api::{Body, Status, form};
 
 use super::body::{self, Expected, JSON, YAML, check_version, unsupported_media_type};
 
@@ -13,43 +13,33 @@ use super::body::{self, Expected, JSON, YAML, check_version, unsupported_media_t
 pub(super) fn decode(
     body: Body,
     expected: &Expected<'_>,
-    schema: &Structural,
+    structural: &Structural,
     strictness: Strictness,
 ) -> Result<Decoded, Status> {
-    let told = |error: DecodeError, bytes: &[u8]| match error {
-        DecodeError::Strict(_) => Status::bad_request(format!(
+    let malformed = |words: &str, bytes: &[u8]| {
+        let words = format!("couldn't get version/kind; json parse error: {words}");
+        unrecognized_kind(expected.kind, &words, bytes)
+    };
+    let told = |error: DecodeError| {
+        Status::bad_request(format!(
             "{} in version {:?} cannot be handled as a {}: {error}",
             expected.kind, expected.version, expected.kind
-        )),
-        DecodeError::Malformed(words) => {
-            let words = format!("couldn't get version/kind; json parse error: {words}");
-            unrecognized_kind(expected.kind, &words, bytes)
-        }
+        ))
     };
+    let check = |value, repeated| form::check_custom(structural, value, repeated, strictness).map_err(told);
     let (decoded, bytes) = match body {
-        Body::Json(value) => {
-            (expected.form.check(value, strictness).map_err(|error| told(error, b""))?, None)
-        }
-        Body::None => return Err(told(DecodeError::Malformed("unexpected end of JSON input".into()), b"")),
+        Body::Json(value) => (check(value, Vec::new())?, None),
+        Body::None => return Err(malformed("unexpected end of JSON input", b"")),
         Body::Patch(..) => return Err(Status::bad_request("a patch is not an object")),
         Body::Raw { media_type, bytes } => match body::essence(&media_type) {
             "" | JSON => {
-                let decoded =
-                    Form::parse_custom(schema, &bytes, strictness).map_err(|error| told(error, &bytes))?;
-                (decoded, Some(bytes))
+                let (value, repeated) =
+                    schema::read_json_strictly(&bytes).map_err(|words| malformed(&words, &bytes))?;
+                (check(value, repeated)?, Some(bytes))
             }
             YAML => {
                 let read = body::parse_yaml(&bytes, expected.kind)?;
-                let repeated = read.repeated;
-                if strictness == Strictness::Strict && !repeated.is_empty() {
-                    return Err(told(DecodeError::Strict(repeated), &bytes));
-                }
-                let mut decoded =
-                    expected.form.check(read.value, strictness).map_err(|error| told(error, &bytes))?;
-                if strictness == Strictness::Warn {
-                    decoded.warnings.splice(0..0, repeated);
-                }
-                (decoded, Some(bytes))
+                (check(read.value, read.repeated)?, Some(bytes))
             }
             _ => return Err(unsupported_media_type(&format!("{JSON}, {YAML}"))),
         },

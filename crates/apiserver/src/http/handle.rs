@@ -256,13 +256,18 @@ async fn on_resource(
         }
         return Err(Status::no_such_path());
     };
-    // A custom resource of the cluster isn't found in a namespace.
+    // Custom resources of the cluster aren't found in a namespace, and single ones of a namespace only there.
     if let Served::Kind(kind) = served
-        && kind.info().scope == Scope::Cluster
-        && target.namespace.is_some()
         && matches!(kind.form(), cox_api::Form::Custom(_))
     {
-        return Ok(reply::text(404, "404 page not found\n"));
+        let reads_all = target.name.is_none() && matches!(*request.method(), Method::GET | Method::HEAD);
+        let here = match kind.info().scope {
+            Scope::Cluster => target.namespace.is_none(),
+            Scope::Namespaced => target.namespace.is_some() || reads_all,
+        };
+        if !here {
+            return Ok(reply::text(404, "404 page not found\n"));
+        }
     }
     let watching = target.old_watch || query.flag("watch").unwrap_or(false);
     let verb = verb(request.method(), &target, watching)?;

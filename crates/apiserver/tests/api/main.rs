@@ -4,6 +4,7 @@ mod addresses;
 mod allocation;
 mod audit;
 mod bad_requests;
+mod custom_resources;
 mod deletion;
 mod devices;
 mod fairness;
