@@ -74,15 +74,29 @@ fn print_differences<'a>(results: impl Iterator<Item = &'a Played>, differences_
     println!();
 }
 
-/// Fails where fewer steps of a topic agree than the file says, showing what differs in that topic, and raises
-/// the file's numbers.
-pub fn hold_floor(results: &[Played], file: &Path) -> Result<()> {
+fn read_floor(file: &Path) -> Result<(String, BTreeMap<String, usize>)> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let mut floor: BTreeMap<String, usize> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
         let (topic, steps) = line.rsplit_once(' ').with_context(|| format!("{}: {line}", file.display()))?;
         floor.insert(topic.trim().to_owned(), steps.trim().parse()?);
     }
+    Ok((text, floor))
+}
+
+/// The topics of which fewer steps agree than the file says.
+pub fn below(results: &[Played], file: &Path) -> Result<Vec<String>> {
+    let (_, floor) = read_floor(file)?;
+    let below = shares(results)
+        .into_iter()
+        .filter(|(topic, share)| floor.get(topic).is_some_and(|known| share.steps_ok < *known));
+    Ok(below.map(|(topic, _)| topic).collect())
+}
+
+/// Fails where fewer steps of a topic agree than the file says, showing what differs in that topic, and raises
+/// the file's numbers.
+pub fn hold_floor(results: &[Played], file: &Path) -> Result<()> {
+    let (text, mut floor) = read_floor(file)?;
     let mut below = Vec::new();
     for (topic, share) in shares(results).into_iter().filter(|(topic, _)| !topic.starts_with('~')) {
         let known = floor.entry(topic.clone()).or_insert(0);

@@ -72,7 +72,8 @@ async fn what_cannot_be_read_is_told_as_of_others() {
     assert!(answer["message"].as_str().unwrap().contains("Object 'Kind' is missing in"));
     let (code, answer) = make(&web, "application/vnd.kubernetes.protobuf", "k8s").await;
     assert_eq!((code, answer["reason"].as_str()), (415, Some("UnsupportedMediaType")));
-    let yaml = "apiVersion: x.example.com/v1\nkind: Thing\nmetadata: {name: yaml}\nspec: {\"n\": 1, \"n\": 2}\n";
+    let yaml =
+        "apiVersion: x.example.com/v1\nkind: Thing\nmetadata: {name: yaml}\nspec: {\"n\": 1, \"n\": 2}\n";
     let (code, answer) = make(&web, "application/yaml", yaml).await;
     assert_eq!((code, &answer["spec"]["n"]), (201, &json!(2)), "{answer}");
     let template = json!({"template": {"apiVersion": "v1", "metadata": {"name": "t"}}});
