@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use cox_api::kinds::api_service::STORE_PREFIX;
 use cox_api::{Request, Resource, Status, Verb};
+use futures::future::try_join_all;
 use serde_json::json;
 
 use super::{call, ensure};
@@ -55,16 +56,19 @@ pub(crate) async fn settle(server: &ApiServer) -> Result<(), Error> {
         .collect();
     let custom: BTreeSet<(&str, &str)> =
         server.definitions().infos().iter().map(|info| (info.group, info.version)).collect();
+    // All at once: a start waits for one commit, not for one each.
+    let mut missing = Vec::new();
     for (group, version) in &own {
         let priority = GROUPS.iter().find(|(known, _)| known == group).map_or(OTHER_GROUP, |(_, at)| *at);
         // Newer versions of a group come first.
         let number: i64 = version.trim_start_matches('v').parse().unwrap_or(0);
         let at = if number > 0 { 15 * number } else { 9 };
-        make(server, group, version, "onstart", priority, at).await?;
+        missing.push(make(server, group, version, "onstart", priority, at));
     }
     for (group, version) in custom.difference(&own) {
-        make(server, group, version, "true", CUSTOM_GROUP, 100).await?;
+        missing.push(make(server, group, version, "true", CUSTOM_GROUP, 100));
     }
+    try_join_all(missing).await?;
     for object in server.db().list(STORE_PREFIX, None) {
         let Some((version, group)) = object.name().split_once('.') else { continue };
         let managed = object.header().labels.get(MANAGED).is_some_and(|word| **word == *"true");

@@ -10,6 +10,7 @@ pub(crate) use keep::keep;
 pub(crate) use service_addresses::DEFAULT_SERVICE_CIDR;
 
 use cox_api::{Body, Request, Resource, Response, Status, Verb};
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::auth::User;
@@ -45,9 +46,9 @@ pub(crate) async fn bootstrap(server: &ApiServer) -> Result<(), Error> {
             "metadata": {"name": name}, "value": value, "description": description});
         ensure(server, &Resource::new("scheduling.k8s.io", "v1", "priorityclasses"), "", class).await?;
     }
-    for (plural, object) in default_policy() {
-        reconcile(server, plural, object).await?;
-    }
+    // None of them needs another, so they share commits.
+    let policy = default_policy().into_iter().map(|(plural, object)| reconcile(server, plural, object));
+    try_join_all(policy).await?;
     flow::ensure(server).await.map_err(|(what, source)| Error::Bootstrap { what, source })?;
     flow::adopt(server);
     api_services::settle(server).await?;
