@@ -141,23 +141,21 @@ impl Keeper {
         if names::is(&now["status"], "Established")
             && let Err(full) = server.definitions().serve(&now)
         {
-            let words = full.to_string();
-            let time = server.env().now_rfc3339();
-            names::set_condition(
-                &mut now["status"],
-                "Established",
-                false,
-                "TooManyDefinitions",
-                &words,
-                &time,
-            );
+            now["status"] = names::not_served(definition, &full.to_string(), &server.env().now_rfc3339());
         }
         let changed = now["status"] != definition["status"];
         if changed {
             write_status(server, &now).await?;
         }
         let deleted = !definition["metadata"]["deletionTimestamp"].is_null();
-        let waits = deleted && !cleanup::clean_up(server, definition).await?;
+        // Whatever keeps its objects: the definition is looked at again.
+        let gone = !deleted
+            || cleanup::clean_up(server, definition).await.unwrap_or_else(|status| {
+                let name = definition["metadata"]["name"].as_str();
+                tracing::warn!(definition = name, error = %status, "objects can't be deleted");
+                false
+            });
+        let waits = !gone;
         Ok(Settled { written: changed.then_some(now), waits })
     }
 }

@@ -51,6 +51,14 @@ pub(super) fn status(definition: &Value, others: &[&Value], now: &str) -> Value 
     status
 }
 
+/// The status of a definition that got its names and can't be served all the same.
+pub(super) fn not_served(definition: &Value, why: &str, now: &str) -> Value {
+    // Out of what it was: a condition that doesn't change keeps its time, so that nothing is written over and over.
+    let mut status = definition["status"].clone();
+    set_condition(&mut status, "Established", false, "TooManyDefinitions", why, now);
+    status
+}
+
 /// Whether a condition holds.
 pub(super) fn is(status: &Value, kind: &str) -> bool {
     condition(status, kind).is_some_and(|condition| condition["status"] == "True")
@@ -61,14 +69,7 @@ fn condition<'s>(status: &'s Value, kind: &str) -> Option<&'s Value> {
 }
 
 /// Sets a condition; its time changes with its status.
-pub(super) fn set_condition(
-    status: &mut Value,
-    kind: &str,
-    holds: bool,
-    reason: &str,
-    message: &str,
-    now: &str,
-) {
+fn set_condition(status: &mut Value, kind: &str, holds: bool, reason: &str, message: &str, now: &str) {
     let word = if holds { "True" } else { "False" };
     let since = match condition(status, kind) {
         Some(known) if known["status"] == word => known["lastTransitionTime"].clone(),
@@ -136,6 +137,14 @@ mod tests {
     fn definition(plural: &str, kind: &str) -> Value {
         json!({"metadata": {"name": format!("{plural}.x.io")}, "spec": {"group": "x.io", "names": {"plural": plural,
             "singular": kind.to_lowercase(), "kind": kind, "listKind": format!("{kind}List")}}, "status": {}})
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_told_once() {
+        let mut one = definition("ones", "One");
+        one["status"] = not_served(&one, "too many", "2026-01-01T00:00:00Z");
+        assert!(!is(&one["status"], "Established"));
+        assert_eq!(not_served(&one, "too many", "2026-01-02T00:00:00Z"), one["status"]);
     }
 
     #[test]
